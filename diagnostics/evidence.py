@@ -1,0 +1,89 @@
+"""What is known about one dead (or dying) runner before anybody decides what it means."""
+
+from enum import StrEnum
+
+import msgspec
+
+from diagnostics.cause import Cause
+from diagnostics.phase import Phase
+
+
+class OperatingSystem(StrEnum):
+    """The system a log was written on: errno and signal numbers differ between the two."""
+
+    DARWIN = "darwin"
+    LINUX = "linux"
+
+
+class RunnerTerminationError(msgspec.Struct, frozen=True, tag=True):
+    """The exception that ended a runner, sent by the runner itself as its last frame.
+
+    `type_name` is the qualified class name, `message` is `str(exception)`, `traceback` is the formatted chain of
+    exceptions, oldest cause first.
+    """
+
+    type_name: str
+    message: str
+    representation: str
+    traceback: str
+
+
+class ExitStatus(msgspec.Struct, frozen=True):
+    """How a process ended: exactly one of `code` and `signal` is set."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+class Diagnostic(msgspec.Struct, frozen=True):
+    """One recognised thing in a stream. `line` is the 0-based index of the (first) line; `count` how often it was seen.
+
+    `evidence` is a bounded excerpt of the stream around the line, in order. `symptom` is True for what only says that
+    a peer went away, or what follows from another fault.
+    """
+
+    kind: Cause
+    line: int
+    count: int
+    message: str
+    text: str
+    evidence: tuple[str, ...]
+    signature_id: str
+    fatal: bool
+    symptom: bool
+
+
+class StreamReport(msgspec.Struct, frozen=True):
+    """What a collector knows about one stream when asked. `drained` is False when EOF was not reached in time."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    root_cause: Diagnostic | None = None
+    tail: tuple[str, ...] = ()
+    total_lines: int = 0
+    total_bytes: int = 0
+    unclassified_lines: int = 0
+    drained: bool = True
+
+
+class SupervisorFinding(msgspec.Struct, frozen=True):
+    """What only the supervisor saw: a protocol violation, a start that took too long, a stall. `kind` names which."""
+
+    kind: Cause
+    message: str
+
+
+class DeathEvidence(msgspec.Struct, frozen=True):
+    """Everything known about one runner's death; input of `diagnostics.classify.classify`.
+
+    `exit_status` None means that the process has not ended. `signals_sent` is the supervisor's own ledger of signals
+    to this process, oldest first; they explain an exit by that signal, unless a finding explains why they were sent.
+    """
+
+    operating_system: OperatingSystem
+    phase: Phase
+    exit_status: ExitStatus | None
+    stderr: StreamReport
+    termination_error: RunnerTerminationError | None = None
+    finding: SupervisorFinding | None = None
+    signals_sent: tuple[int, ...] = ()
+    tasks_in_flight: int = 0

@@ -1,0 +1,94 @@
+"""What a death means: the diagnosis of one runner, its death certificate, the verdict over a group, the incident.
+
+All of these travel on wires and are kept on disk, so they are frozen msgspec structs.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from diagnostics.cause import Cause
+from diagnostics.evidence import ExitStatus, RunnerTerminationError
+from diagnostics.phase import Phase
+
+
+class Confidence(StrEnum):
+    """How sure a diagnosis or verdict is: a fact, a good inference, or a guess that says so."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """The cause of one runner's death, from its own evidence only.
+
+    `message` is one sentence without rank or node. `peer_loss` is True when all that is known is that a peer went
+    away: another rank's certificate then tells the cause.
+    """
+
+    cause: Cause
+    confidence: Confidence
+    message: str
+    advice: str
+    retryable: bool
+    peer_loss: bool
+    evidence: tuple[str, ...] = ()
+    evidence_line: int | None = None
+
+
+class DeathCertificate(msgspec.Struct, frozen=True):
+    """One rank's death, as its supervisor saw it. `died_at_s` is monotonic time of that supervisor's node."""
+
+    rank: int
+    generation: int
+    node: str
+    pid: int
+    phase: Phase
+    diagnosis: Diagnosis
+    exit_status: ExitStatus | None
+    died_at_s: float
+    step: int = 0
+    drained: bool = True
+    signals_sent: tuple[int, ...] = ()
+    termination_error: RunnerTerminationError | None = None
+    stderr_tail: tuple[str, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The one sentence of truth for a group. `rank` is None only when it is honestly undetermined between `suspects`."""
+
+    kind: Cause
+    rank: int | None
+    confidence: Confidence
+    sentence: str
+    advice: str
+    retryable: bool
+    suspects: tuple[int, ...] = ()
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """One failure of a group's generation, kept on disk and named by `incident_id` in every error a client sees.
+
+    `message` is the verdict's sentence. `certificates` are those known when the incident was last written, by rank.
+    `occurred_at` is seconds since the Unix epoch; `recovered_after_s` is how long until the next generation was ready.
+    """
+
+    incident_id: str
+    occurred_at: float
+    node: str
+    rank: int | None
+    generation: int
+    cause: Cause
+    phase: Phase
+    confidence: Confidence
+    message: str
+    advice: str
+    retryable: bool
+    evidence: tuple[str, ...] = ()
+    suspects: tuple[int, ...] = ()
+    certificates: tuple[DeathCertificate, ...] = ()
+    task_ids: tuple[str, ...] = ()
+    model: str | None = None
+    next_step: str | None = None
+    recovered_after_s: float | None = None

@@ -1,0 +1,1 @@
+"""The `ringwarden` command: the composition root."""

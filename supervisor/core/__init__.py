@@ -1,0 +1,1 @@
+"""Pure policy machines: `handle(input, now) -> actions`. No clock, process, socket, logger or await inside."""

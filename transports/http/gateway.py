@@ -1,0 +1,130 @@
+"""What the HTTP surface needs from the supervisor. The composition root hands an implementation over."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from diagnostics.incident import Incident
+from diagnostics.phase import Phase
+from transports.messages import Prompt, SamplingParameters, TaskEvent
+
+
+class RefusalCode(StrEnum):
+    """Why a request was not even given to a runner."""
+
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_LOADING = "model_loading"
+    RUNNER_RESTARTING = "runner_restarting"
+    CLUSTER_DEGRADED = "cluster_degraded"
+    QUEUE_FULL = "queue_full"
+
+
+class Refusal(Exception):
+    """The supervisor refuses a request before any runner saw it.
+
+    Args:
+        code: Why.
+        message: One sentence for the client.
+        retry_after_s: When a retry may help; None when it will not without an operator.
+        incident: The incident that is behind it, when there is one.
+    """
+
+    def __init__(
+        self, code: RefusalCode, message: str, *, retry_after_s: float | None = None, incident: Incident | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.incident = incident
+
+
+class RankView(msgspec.Struct, frozen=True):
+    """One rank as `/cluster` and `ringwarden ps` show it. `pid` is None while no process runs."""
+
+    rank: int
+    pid: int | None
+    node: str
+    state: Phase
+    generation: int
+    progress: str | None = None
+
+
+class GroupState(StrEnum):
+    """What a group does now. `FAILED` is final until an operator acts; `reason` in the view says why."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class ClusterView(msgspec.Struct, frozen=True):
+    """The whole of one group: what `/cluster` prints. `restart_in_s` counts down while `RESTARTING`."""
+
+    model: str
+    state: GroupState
+    generation: int
+    world_size: int
+    parallel: str
+    backend: str
+    ranks: tuple[RankView, ...]
+    tasks_in_flight: int
+    restarts: int
+    reason: str | None = None
+    restart_in_s: float | None = None
+    last_incident_id: str | None = None
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    """One served model. `created` is seconds since the epoch, `context_tokens` None until a runner has loaded it."""
+
+    model_id: str
+    created: int
+    context_tokens: int | None
+
+
+class TaskStream(Protocol):
+    """The events of one submitted task, ending with exactly one terminal event."""
+
+    @property
+    def task_id(self) -> str: ...
+
+    def events(self) -> AsyncIterator[TaskEvent]:
+        """Yield the task's events in order; stops after the terminal one."""
+        ...
+
+
+class Gateway(Protocol):
+    """The supervisor as HTTP handlers see it. Everything is called from the event loop and never blocks it."""
+
+    def models(self) -> tuple[ModelView, ...]: ...
+
+    def cluster(self) -> ClusterView: ...
+
+    def ready(self) -> bool:
+        """True when a request sent now would be computed."""
+        ...
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Newest first, bounded."""
+        ...
+
+    def incident(self, incident_id: str) -> Incident | None: ...
+
+    def submit(
+        self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str
+    ) -> AbstractAsyncContextManager[TaskStream]:
+        """Give a task to the runners. Leaving the context before the terminal event cancels the task.
+
+        Entering waits while a group restarts, for a bounded time.
+
+        Raises:
+            Refusal: On entering, when no runner can be asked.
+        """
+        ...

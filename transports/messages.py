@@ -1,0 +1,247 @@
+"""The private channel's vocabulary: commands go down to a runner, events come up from it.
+
+Everything here is a frozen tagged struct; the unions at the end are the whole protocol. `ErrorChunk` and
+`RunnerFailed` are made by the supervisor only: a runner cannot tell its own death.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from diagnostics.evidence import RunnerTerminationError
+from diagnostics.incident import Incident
+from diagnostics.phase import Phase
+
+Parallelism = Literal["tensor", "pipeline"]
+Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """Base of everything on the private channel; the tag is the class name."""
+
+
+# --- what a task is ---
+
+
+class ChatPrompt(Message):
+    """Messages as the client sent them (OpenAI shape, validated), rendered by the model's own chat template."""
+
+    messages: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
+    template_arguments: dict[str, Any] = {}
+
+
+class TextPrompt(Message):
+    """Text that goes to the tokenizer as it is."""
+
+    text: str
+
+
+class TokenPrompt(Message):
+    """Token ids, as `/v1/completions` allows."""
+
+    tokens: tuple[int, ...]
+
+
+Prompt = ChatPrompt | TextPrompt | TokenPrompt
+
+
+class SamplingParameters(msgspec.Struct, frozen=True):
+    """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context."""
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = {}
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+
+
+# --- commands: supervisor -> runner ---
+
+
+class Configure(Message):
+    """First frame downward, exactly once. `engine` is `module:Class`; `model` is a local folder."""
+
+    rank: int
+    world_size: int
+    generation: int
+    engine: str
+    model: str
+    parallel: Parallelism
+    backend: Backend
+    max_concurrent_tasks: int
+    prefill_step_tokens: int
+    dead_man_s: float
+
+
+class StartTask(Message):
+    """Work for rank 0, which shares it with the other ranks through the engine's collective."""
+
+    task_id: str
+    prompt: Prompt
+    sampling: SamplingParameters
+
+
+class WakeForTask(Message):
+    """Tells a rank above 0 that rank 0 has been sent `task_id`, so that it joins the collective instead of idling."""
+
+    task_id: str
+
+
+class CancelTask(Message):
+    """Ends a task at the next token boundary. Unknown and finished ids are ignored."""
+
+    task_id: str
+
+
+class Shutdown(Message):
+    """Leave at the next token boundary; open tasks end as cancelled."""
+
+
+Command = Configure | StartTask | WakeForTask | CancelTask | Shutdown
+
+
+# --- events: runner -> supervisor ---
+
+
+class RunnerHello(Message):
+    """First frame upward: the runner's bootstrap is alive. Versions are None when the package is absent."""
+
+    pid: int
+    python_version: str
+    platform: str
+    mlx_version: str | None
+    mlx_lm_version: str | None
+
+
+class PhaseChanged(Message):
+    """The runner announces its phase. `done`/`total` count layers while loading, steps while warming up."""
+
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+class Progress(Message):
+    """The compute thread moved: `step` only grows. Sent by the control thread at most a few times a second."""
+
+    step: int
+
+
+class ModelFacts(Message):
+    """What the engine knows after loading; sent by every rank before `READY`."""
+
+    context_tokens: int
+    vocabulary_size: int
+    layers: int
+
+
+class TaskAccepted(Message):
+    """Rank 0 validated and queued the task: from here on it ends with exactly one terminal event."""
+
+    task_id: str
+    prompt_tokens: int
+
+
+class RejectionCode(StrEnum):
+    """Why one task was refused; the runner itself is fine."""
+
+    INVALID_REQUEST = "invalid_request_error"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    TASK_FAILED = "task_failed"
+
+
+class TaskRejected(Message):
+    """Terminal. The task, not the runner, is at fault: template error, too long, bad parameter."""
+
+    task_id: str
+    code: RejectionCode
+    message: str
+    parameter: str | None = None
+    n_prompt_tokens: int | None = None
+    n_ctx: int | None = None
+
+
+class PrefillProgress(Message):
+    """`done` of `total` prompt tokens are computed."""
+
+    task_id: str
+    done: int
+    total: int
+
+
+class TokenChunk(Message):
+    """One generated token. `text` may be empty while a character or a stop sequence is incomplete."""
+
+    task_id: str
+    index: int
+    token: int
+    text: str
+
+
+class TaskFinished(Message):
+    """Terminal. `text` is what was still held back."""
+
+    task_id: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    text: str = ""
+
+
+class ErrorChunk(Message):
+    """Terminal, made by the supervisor: the task's runner group failed after `tokens_emitted` tokens."""
+
+    task_id: str
+    incident: Incident
+    tokens_emitted: int
+
+
+class RunnerFailed(Message):
+    """Made by the supervisor, once per dead runner. `incident` is this runner's own; a verdict may differ."""
+
+    rank: int
+    generation: int
+    node: str
+    incident: Incident
+
+
+RunnerEvent = (
+    RunnerHello
+    | PhaseChanged
+    | Progress
+    | ModelFacts
+    | TaskAccepted
+    | TaskRejected
+    | PrefillProgress
+    | TokenChunk
+    | TaskFinished
+)
+TaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | ErrorChunk
+TERMINAL_EVENTS = (TaskRejected, TaskFinished, ErrorChunk)
+Upward = RunnerEvent | RunnerTerminationError
+
+
+class UpwardEnvelope(msgspec.Struct, frozen=True, array_like=True):
+    """One frame from a runner. `sequence` starts at 0 and grows by one; `generation` fences late frames."""
+
+    generation: int
+    sequence: int
+    body: Upward
+
+
+class DownwardEnvelope(msgspec.Struct, frozen=True, array_like=True):
+    """One frame to a runner, numbered like the frames upward."""
+
+    generation: int
+    sequence: int
+    body: Command
