@@ -56,7 +56,7 @@ class DeathCertificate(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The one sentence of truth for a group. `rank` is None only when it is honestly undetermined between `suspects`."""
+    """The one sentence of truth for a group. `rank` is None only when undetermined between `suspects`."""
 
     kind: Cause
     rank: int | None

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a runner is in its life. Announced by the runner itself, except `FAILED`, which only the supervisor sets."""
+    """Where a runner is in its life. Announced by the runner, except `FAILED`, which the supervisor sets."""
 
     IDLE = "idle"
     CONNECTING = "connecting"

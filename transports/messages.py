@@ -18,14 +18,10 @@ Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
-class Message(msgspec.Struct, frozen=True, tag=True):
-    """Base of everything on the private channel; the tag is the class name."""
-
-
 # --- what a task is ---
 
 
-class ChatPrompt(Message):
+class ChatPrompt(msgspec.Struct, frozen=True, tag=True):
     """Messages as the client sent them (OpenAI shape, validated), rendered by the model's own chat template."""
 
     messages: tuple[dict[str, Any], ...]
@@ -33,13 +29,13 @@ class ChatPrompt(Message):
     template_arguments: dict[str, Any] = {}
 
 
-class TextPrompt(Message):
+class TextPrompt(msgspec.Struct, frozen=True, tag=True):
     """Text that goes to the tokenizer as it is."""
 
     text: str
 
 
-class TokenPrompt(Message):
+class TokenPrompt(msgspec.Struct, frozen=True, tag=True):
     """Token ids, as `/v1/completions` allows."""
 
     tokens: tuple[int, ...]
@@ -68,7 +64,7 @@ class SamplingParameters(msgspec.Struct, frozen=True):
 # --- commands: supervisor -> runner ---
 
 
-class Configure(Message):
+class Configure(msgspec.Struct, frozen=True, tag=True):
     """First frame downward, exactly once. `engine` is `module:Class`; `model` is a local folder."""
 
     rank: int
@@ -83,7 +79,7 @@ class Configure(Message):
     dead_man_s: float
 
 
-class StartTask(Message):
+class StartTask(msgspec.Struct, frozen=True, tag=True):
     """Work for rank 0, which shares it with the other ranks through the engine's collective."""
 
     task_id: str
@@ -91,19 +87,19 @@ class StartTask(Message):
     sampling: SamplingParameters
 
 
-class WakeForTask(Message):
+class WakeForTask(msgspec.Struct, frozen=True, tag=True):
     """Tells a rank above 0 that rank 0 has been sent `task_id`, so that it joins the collective instead of idling."""
 
     task_id: str
 
 
-class CancelTask(Message):
+class CancelTask(msgspec.Struct, frozen=True, tag=True):
     """Ends a task at the next token boundary. Unknown and finished ids are ignored."""
 
     task_id: str
 
 
-class Shutdown(Message):
+class Shutdown(msgspec.Struct, frozen=True, tag=True):
     """Leave at the next token boundary; open tasks end as cancelled."""
 
 
@@ -113,7 +109,7 @@ Command = Configure | StartTask | WakeForTask | CancelTask | Shutdown
 # --- events: runner -> supervisor ---
 
 
-class RunnerHello(Message):
+class RunnerHello(msgspec.Struct, frozen=True, tag=True):
     """First frame upward: the runner's bootstrap is alive. Versions are None when the package is absent."""
 
     pid: int
@@ -123,7 +119,7 @@ class RunnerHello(Message):
     mlx_lm_version: str | None
 
 
-class PhaseChanged(Message):
+class PhaseChanged(msgspec.Struct, frozen=True, tag=True):
     """The runner announces its phase. `done`/`total` count layers while loading, steps while warming up."""
 
     phase: Phase
@@ -131,13 +127,13 @@ class PhaseChanged(Message):
     total: int = 0
 
 
-class Progress(Message):
+class Progress(msgspec.Struct, frozen=True, tag=True):
     """The compute thread moved: `step` only grows. Sent by the control thread at most a few times a second."""
 
     step: int
 
 
-class ModelFacts(Message):
+class ModelFacts(msgspec.Struct, frozen=True, tag=True):
     """What the engine knows after loading; sent by every rank before `READY`."""
 
     context_tokens: int
@@ -145,7 +141,7 @@ class ModelFacts(Message):
     layers: int
 
 
-class TaskAccepted(Message):
+class TaskAccepted(msgspec.Struct, frozen=True, tag=True):
     """Rank 0 validated and queued the task: from here on it ends with exactly one terminal event."""
 
     task_id: str
@@ -160,7 +156,7 @@ class RejectionCode(StrEnum):
     TASK_FAILED = "task_failed"
 
 
-class TaskRejected(Message):
+class TaskRejected(msgspec.Struct, frozen=True, tag=True):
     """Terminal. The task, not the runner, is at fault: template error, too long, bad parameter."""
 
     task_id: str
@@ -171,7 +167,7 @@ class TaskRejected(Message):
     n_ctx: int | None = None
 
 
-class PrefillProgress(Message):
+class PrefillProgress(msgspec.Struct, frozen=True, tag=True):
     """`done` of `total` prompt tokens are computed."""
 
     task_id: str
@@ -179,7 +175,7 @@ class PrefillProgress(Message):
     total: int
 
 
-class TokenChunk(Message):
+class TokenChunk(msgspec.Struct, frozen=True, tag=True):
     """One generated token. `text` may be empty while a character or a stop sequence is incomplete."""
 
     task_id: str
@@ -188,7 +184,7 @@ class TokenChunk(Message):
     text: str
 
 
-class TaskFinished(Message):
+class TaskFinished(msgspec.Struct, frozen=True, tag=True):
     """Terminal. `text` is what was still held back."""
 
     task_id: str
@@ -198,7 +194,7 @@ class TaskFinished(Message):
     text: str = ""
 
 
-class ErrorChunk(Message):
+class ErrorChunk(msgspec.Struct, frozen=True, tag=True):
     """Terminal, made by the supervisor: the task's runner group failed after `tokens_emitted` tokens."""
 
     task_id: str
@@ -206,7 +202,7 @@ class ErrorChunk(Message):
     tokens_emitted: int
 
 
-class RunnerFailed(Message):
+class RunnerFailed(msgspec.Struct, frozen=True, tag=True):
     """Made by the supervisor, once per dead runner. `incident` is this runner's own; a verdict may differ."""
 
     rank: int
