@@ -148,10 +148,10 @@ class RunnerEnd:
             if not data:
                 return None
             try:
-                payloads = self._frames.feed(data)
+                for payload in self._frames.feed(data):
+                    self._received.append(self._open(payload))
             except FrameViolation as exc:
                 raise ProtocolViolation(str(exc)) from exc
-            self._received.extend(self._open(payload) for payload in payloads)
         return self._received.popleft()
 
     def _open(self, payload: bytes) -> Command:

@@ -5,6 +5,7 @@ socket needs framing of its own; the cap keeps a broken or hostile peer from mak
 """
 
 import struct
+from collections.abc import Iterator
 
 _LENGTH = struct.Struct(">I")
 
@@ -41,26 +42,32 @@ class FrameDecoder:
         """Bytes of an incomplete frame; above 0 at EOF the peer died in the middle of a write."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes as they came and return the payloads that are complete now, in order.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes as they came and yield the payloads that are complete now, in order.
+
+        The bytes are kept even when the iterator is dropped; the next call goes on where it stopped.
 
         Raises:
-            FrameViolation: When a length prefix is 0 or above the cap. Frames completed before it are lost with the
-                exception only if they were part of the same call; use small reads where that matters.
+            FrameViolation: While iterating, after every payload before the bad length was yielded: a length prefix
+                is 0 or above the cap. It is raised again by later calls.
         """
         self._buffer += data
-        payloads: list[bytes] = []
+        return self._complete_payloads()
+
+    def _complete_payloads(self) -> Iterator[bytes]:
         start = 0
-        while len(self._buffer) - start >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer, start)
-            _check_length(length, self._max_frame_bytes)
-            end = start + _LENGTH.size + length
-            if len(self._buffer) < end:
-                break
-            payloads.append(bytes(self._buffer[start + _LENGTH.size : end]))
-            start = end
-        del self._buffer[:start]
-        return payloads
+        try:
+            while len(self._buffer) - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(self._buffer, start)
+                _check_length(length, self._max_frame_bytes)
+                end = start + _LENGTH.size + length
+                if len(self._buffer) < end:
+                    return
+                payload = bytes(self._buffer[start + _LENGTH.size : end])
+                start = end
+                yield payload
+        finally:
+            del self._buffer[:start]
 
 
 def _check_length(length: int, max_frame_bytes: int) -> None:
