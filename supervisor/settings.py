@@ -1,0 +1,246 @@
+"""All settings of one daemon in one struct, and where each value may come from.
+
+A flag beats `RINGWARDEN_*`, which beats `ringwarden.toml`, which beats the default. Nothing is guessed: an unknown key
+or a wrong value is a `SettingsError` that names where it stands, which rule it breaks and what to do.
+"""
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+from transports.messages import Backend, Parallelism
+
+ENVIRONMENT_PREFIX = "RINGWARDEN_"
+EXIT_USAGE = 64
+EXIT_CONFIG = 78
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used.
+
+    `source` is the flag, variable or file it came from; `exit_code` follows sysexits: 64 for a flag, 78 otherwise.
+    """
+
+    def __init__(self, source: str, key: str, rule: str, remedy: str, *, exit_code: int = EXIT_CONFIG) -> None:
+        super().__init__(f"{source}: {key} {rule}.")
+        self.source = source
+        self.key = key
+        self.rule = rule
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+
+def default_state_folder() -> Path:
+    """Where a daemon keeps its state when nobody says otherwise: the platform's per-user state folder."""
+    return Path(platformdirs.user_state_dir("ringwarden", appauthor=False))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one daemon was told. Durations end in `_s` (seconds), sizes name their unit."""
+
+    model: Annotated[str, Meta(min_length=1, description="`tiny`, a model folder, or a Hugging Face repository id")] = (
+        "tiny"
+    )
+    ranks: Annotated[int, Meta(ge=1, le=64, description="how many runner processes share the model")] = 2
+    parallel: Annotated[Parallelism, Meta(description="how the model is split over the ranks")] = "tensor"
+    backend: Annotated[Backend, Meta(description="the MLX distributed backend; `none` for one rank")] = "ring"
+    engine: Annotated[
+        str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="the engine's class, as `module:Class`")
+    ] = "runner.mlx_engine:MlxEngine"
+
+    host: Annotated[str, Meta(min_length=1, description="the address that the API listens on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="the API's port; 0 takes any free one")] = 52_415
+    api_key: Annotated[str, Meta(min_length=16, description="the bearer token that clients must send")] | None = None
+    api_key_file: Annotated[Path, Meta(description="a file that holds the API key")] | None = None
+    insecure: Annotated[bool, Meta(description="allow a non-loopback host without an API key")] = False
+    state_dir: Annotated[Path, Meta(description="the folder for incidents, logs and the daemon's lock")] = (
+        msgspec.field(default_factory=default_state_folder)
+    )
+
+    max_concurrent_tasks: Annotated[int, Meta(ge=1, le=1_024, description="requests computed together")] = 8
+    max_queued_tasks: Annotated[int, Meta(ge=0, le=65_536, description="requests that may wait for a place")] = 64
+    admission_wait_s: Annotated[
+        float, Meta(ge=0, le=600, description="how long a request waits for a restarting group")
+    ] = 10.0
+    prefill_step_tokens: Annotated[int, Meta(ge=1, le=65_536, description="prompt tokens computed at once")] = 512
+
+    start_timeout_s: Annotated[float, Meta(gt=0, le=86_400, description="from spawn to ready")] = 600.0
+    drain_deadline_s: Annotated[float, Meta(gt=0, le=60, description="to read a dead runner's last output")] = 0.25
+    verdict_settle_s: Annotated[float, Meta(ge=0, le=60, description="to wait for other ranks' certificates")] = 0.5
+    fatal_grace_s: Annotated[
+        float, Meta(ge=0, le=600, description="from a fatal line to declaring a live runner failed")
+    ] = 5.0
+    dead_man_s: Annotated[
+        float, Meta(gt=0, le=600, description="to leave after the supervisor is gone, whatever the runner does")
+    ] = 0.5
+
+    stable_after_s: Annotated[float, Meta(gt=0, le=86_400, description="ready this long resets the backoff")] = 60.0
+    restart_intensity: Annotated[int, Meta(ge=0, le=1_000, description="restarts allowed within a period")] = 5
+    restart_period_s: Annotated[float, Meta(gt=0, le=86_400, description="the period of restart_intensity")] = 300.0
+    backoff_first_s: Annotated[float, Meta(gt=0, le=600, description="the first wait before a restart")] = 0.2
+    backoff_cap_s: Annotated[float, Meta(gt=0, le=3_600, description="the longest wait before a restart")] = 10.0
+
+    def __repr__(self) -> str:
+        """Like any struct, without the secret: settings end up in logs."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown["api_key"] = None if self.api_key is None else "(hidden)"
+        return "Settings(" + ", ".join(f"{name}={value!r}" for name, value in shown.items()) + ")"
+
+
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], toml_path: Path | None) -> Settings:
+    """Merge the sources, check every value, and check the values against each other.
+
+    Args:
+        flags: By field name; None means that the flag was not given.
+        environment: All variables; those that do not start with `RINGWARDEN_` are ignored.
+        toml_path: A file to read, or None for none. A file that is named must exist.
+
+    Raises:
+        SettingsError: For the first value that cannot be used.
+    """
+    layers = [*_toml_layer(toml_path), *_environment_layer(environment), *_flag_layer(flags)]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for key, value, source in layers:
+        values[key] = _converted(key, value, source)
+        sources[key] = source
+    if values.get("ranks") == 1:
+        values.setdefault("backend", "none")
+    if "api_key_file" in values and "api_key" not in values:
+        values["api_key"] = _converted(
+            "api_key", _secret(values["api_key_file"], sources["api_key_file"]), sources["api_key_file"]
+        )
+    settings = Settings(**values)
+    _check_together(settings, sources)
+    return settings
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON schema of `Settings`, descriptions and limits included."""
+    return msgspec.json.schema(Settings, schema_hook=_schema_of_path)
+
+
+def _schema_of_path(kind: type) -> dict[str, Any]:
+    if kind is Path:
+        return {"type": "string"}
+    raise NotImplementedError
+
+
+def _toml_layer(path: Path | None) -> list[tuple[str, Any, str]]:
+    if path is None:
+        return []
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise SettingsError(str(path), "the file", f"cannot be read: {reason}", "Name a readable file.") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(str(path), "the file", f"is not TOML: {problem}", "Correct that line.") from problem
+    return [(key, value, str(path)) for key, value in table.items()]
+
+
+def _environment_layer(environment: Mapping[str, str]) -> list[tuple[str, Any, str]]:
+    names = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    return [(name.removeprefix(ENVIRONMENT_PREFIX).lower(), environment[name], name) for name in names]
+
+
+def _flag_layer(flags: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    return [(key, value, flag_name(key)) for key, value in flags.items() if value is not None]
+
+
+def flag_name(key: str) -> str:
+    """Return the command line's spelling of a field: `state_dir` is `--state-dir`."""
+    return "--" + key.replace("_", "-")
+
+
+def _converted(key: str, value: Any, source: str) -> Any:
+    """Return `value` as the field's type. Flags and variables may spell numbers and booleans as text."""
+    kind = _FIELD_TYPES.get(key)
+    if kind is None:
+        close = difflib.get_close_matches(key, _FIELD_TYPES, n=1)
+        remedy = f"Did you mean {close[0]}?" if close else "Remove it; the README lists the settings."
+        raise SettingsError(source, key, "is not a setting", remedy, exit_code=_exit_code(source))
+    try:
+        return msgspec.convert(value, kind, dec_hook=_path_from_text)
+    except msgspec.ValidationError as strict_problem:
+        if isinstance(value, str) and source.startswith((ENVIRONMENT_PREFIX, "--")):
+            try:
+                return msgspec.convert(value, kind, strict=False, dec_hook=_path_from_text)
+            except msgspec.ValidationError as problem:
+                raise _wrong(key, value, source, problem) from problem
+        raise _wrong(key, value, source, strict_problem) from strict_problem
+
+
+def _wrong(key: str, value: Any, source: str, problem: msgspec.ValidationError) -> SettingsError:
+    shown = "(hidden)" if key == "api_key" else repr(value)
+    properties = settings_schema()["$defs"]["Settings"]["properties"]
+    meaning = properties[key].get("description", "see the README")
+    return SettingsError(
+        source,
+        key,
+        f"is {shown}, which is wrong: {str(problem)[0].lower()}{str(problem)[1:]}",
+        f"It is: {meaning}. Correct it, or leave it out to get the default.",
+        exit_code=_exit_code(source),
+    )
+
+
+def _path_from_text(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str | Path) and str(value):
+        return Path(value).expanduser()
+    raise ValueError("Expected a path")
+
+
+def _secret(path: Path, source: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(
+            source,
+            "api_key_file",
+            f"names {path}, which cannot be read",
+            "Put the key there, alone on one line.",
+            exit_code=_exit_code(source),
+        ) from problem
+
+
+def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Rules over more than one setting."""
+
+    def refuse(key: str, rule: str, remedy: str) -> SettingsError:
+        source = sources.get(key, "the default")
+        return SettingsError(source, key, rule, remedy, exit_code=_exit_code(source))
+
+    if settings.ranks > 1 and settings.backend == "none":
+        raise refuse("backend", f"is none, but {settings.ranks} ranks must talk", "Use --backend ring, or --ranks 1.")
+    if settings.backoff_first_s > settings.backoff_cap_s:
+        raise refuse("backoff_cap_s", "is shorter than backoff_first_s", "Make it at least as long.")
+    if not is_loopback(settings.host) and settings.api_key is None and not settings.insecure:
+        raise refuse(
+            "host",
+            f"is {settings.host}, which others can reach, and there is no API key",
+            "Give --api-key-file FILE, or --insecure if everybody there may use the model.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach `host`. A name other than `localhost` is not trusted to."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _exit_code(source: str) -> int:
+    return EXIT_USAGE if source.startswith("--") else EXIT_CONFIG
+
+
+_FIELD_TYPES: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)
