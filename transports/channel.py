@@ -16,6 +16,9 @@ from transports.messages import Command, DownwardEnvelope, Upward, UpwardEnvelop
 
 _READ_BYTES = 64 * 1024
 
+# msgspec 0.22 lets two more out of `decode`: for a string that is no UTF-8, and for nesting beyond the stack.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ChannelClosed(Exception):
     """The other end is gone."""
@@ -57,7 +60,7 @@ class UpwardDecoder:
     def _open(self, payload: bytes) -> Upward:
         try:
             envelope = self._decoder.decode(payload)
-        except msgspec.DecodeError as exc:
+        except _UNREADABLE as exc:
             raise ProtocolViolation(f"frame {self._expected_sequence} cannot be decoded: {exc}") from exc
         if envelope.generation != self._generation:
             raise ProtocolViolation(f"frame of generation {envelope.generation} on a channel of {self._generation}")
@@ -157,7 +160,7 @@ class RunnerEnd:
     def _open(self, payload: bytes) -> Command:
         try:
             envelope = self._decoder.decode(payload)
-        except msgspec.DecodeError as exc:
+        except _UNREADABLE as exc:
             raise ProtocolViolation(f"command {self._expected_sequence} cannot be decoded: {exc}") from exc
         if (envelope.generation, envelope.sequence) != (self._generation, self._expected_sequence):
             raise ProtocolViolation(
