@@ -1,0 +1,138 @@
+"""The control side of a runner: threads that never compute.
+
+The reader takes commands off the channel and leaves at once when the supervisor is gone. The pulse says that the
+compute thread moved.
+"""
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable
+
+from runner.uplink import Uplink
+from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
+from transports.messages import Command, Configure, Progress, Shutdown
+
+EXIT_SUPERVISOR_GONE = 75
+_PULSE_INTERVAL_S = 0.25
+
+
+class Inbox:
+    """Commands on their way from the reader to the compute thread.
+
+    Args:
+        max_commands: More than these waiting is a supervisor gone wrong, not work.
+    """
+
+    def __init__(self, max_commands: int = 100_000) -> None:
+        self._queue: queue.SimpleQueue[Command | ProtocolViolation] = queue.SimpleQueue()
+        self._max_commands = max_commands
+
+    def put(self, item: Command | ProtocolViolation) -> None:
+        """Append. Never blocks: the reader has to see the end of file.
+
+        Raises:
+            ProtocolViolation: When too many commands wait.
+        """
+        if self._queue.qsize() >= self._max_commands and not isinstance(item, ProtocolViolation):
+            raise ProtocolViolation(f"more than {self._max_commands} commands wait for the compute thread")
+        self._queue.put(item)
+
+    def take(self, *, block: bool) -> Command | None:
+        """Return the next command, or None when there is none now.
+
+        Raises:
+            ProtocolViolation: When the reader met one.
+        """
+        try:
+            item = self._queue.get(block)
+        except queue.Empty:
+            return None
+        if isinstance(item, ProtocolViolation):
+            raise item
+        return item
+
+
+class Progression:
+    """The progress word: written by the compute thread, read by the pulse. Only grows."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def advance(self) -> None:
+        """The compute thread did something. Compute thread only."""
+        self.step += 1
+
+
+class Control:
+    """Starts the reader and the pulse.
+
+    Args:
+        channel: Only the reader receives from here on.
+        leave_while_starting: Called by the reader when Shutdown comes before the compute thread serves.
+    """
+
+    def __init__(
+        self,
+        channel: RunnerEnd,
+        uplink: Uplink,
+        inbox: Inbox,
+        progression: Progression,
+        leave_while_starting: Callable[[], None],
+    ) -> None:
+        self._channel = channel
+        self._uplink = uplink
+        self._inbox = inbox
+        self._progression = progression
+        self._leave_while_starting = leave_while_starting
+        self._lock = threading.Lock()
+        self._serving = False
+        self._leaving = False
+
+    def start(self) -> None:
+        """Start both daemon threads."""
+        threading.Thread(target=self._read, name="control", daemon=True).start()
+        threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
+
+    def serving(self) -> None:
+        """The compute thread takes commands now. Does not return when a shutdown came first."""
+        with self._lock:
+            self._serving = True
+
+    def _read(self) -> None:
+        try:
+            while (command := self._channel.receive()) is not None:
+                if isinstance(command, Configure):
+                    raise ProtocolViolation("a runner is configured once; restart it for another configuration")
+                if isinstance(command, Shutdown):
+                    self._leave_unless_serving()
+                self._inbox.put(command)
+        except ProtocolViolation as exc:
+            self._inbox.put(exc)
+            return
+        leave_without_supervisor()
+
+    def _leave_unless_serving(self) -> None:
+        with self._lock:
+            if not self._serving:
+                # Nothing is lost: a runner that is not ready has no tasks, and loading need not be waited for.
+                self._leave_while_starting()
+
+    def _pulse(self) -> None:
+        reported = 0
+        wait = threading.Event().wait
+        try:
+            while not wait(_PULSE_INTERVAL_S):
+                if (step := self._progression.step) != reported:
+                    self._uplink.send(Progress(step))
+                    reported = step
+        except ChannelClosed:
+            leave_without_supervisor()
+
+
+def leave_without_supervisor() -> None:
+    """End this process and, when it leads its own group as the supervisor starts it, every child it left there."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(EXIT_SUPERVISOR_GONE)

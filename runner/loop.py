@@ -1,0 +1,198 @@
+"""The compute loop: one thread, which starts the engine and then serves rounds until it is told to leave."""
+
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from diagnostics.phase import Phase
+from runner.agreement import Follower, Leader
+from runner.control import Inbox, Progression
+from runner.delivery import Delivery, rejected
+from runner.engine import Engine, Generated, StepOutput
+from runner.plan import Plan, decode_plan, encode_plan
+from runner.uplink import Uplink
+from transports.channel import ProtocolViolation
+from transports.messages import (
+    CancelTask,
+    Command,
+    Configure,
+    PhaseChanged,
+    RunnerEvent,
+    Shutdown,
+    StartTask,
+    WakeForTask,
+)
+
+
+def start_engine(engine: Engine, uplink: Uplink, progression: Progression) -> None:
+    """Bring an engine from nothing to warm, announcing each phase on the way. Blocks for as long as that takes."""
+
+    def announce(phase: Phase, done: int = 0, total: int = 0) -> None:
+        progression.advance()
+        uplink.send(PhaseChanged(phase, done, total))
+
+    engine.connect()
+    announce(Phase.CONNECTED)
+    announce(Phase.LOADING)
+    facts = engine.load(lambda done, total: announce(Phase.LOADING, done, total))
+    announce(Phase.LOADED)
+    announce(Phase.WARMING_UP)
+    engine.warm_up(lambda done, total: announce(Phase.WARMING_UP, done, total))
+    uplink.send(facts)
+
+
+class _Rounds:
+    """What every rank does alike: run rounds, keep count of what is in the engine, say whether it is busy."""
+
+    def __init__(self, engine: Engine, uplink: Uplink, inbox: Inbox, progression: Progression) -> None:
+        self.uplink = uplink
+        self._engine = engine
+        self._inbox = inbox
+        self._progression = progression
+        self._in_engine: set[str] = set()
+        self._phase = Phase.WARMING_UP
+
+    def announce(self, phase: Phase) -> None:
+        """Announce a phase once."""
+        if phase is not self._phase:
+            self._phase = phase
+            self.uplink.send(PhaseChanged(phase))
+
+    def commands(self, *, block: bool) -> Iterator[Command]:
+        """Yield the commands that are there; when `block`, the runner is idle and waits for the first one."""
+        if block:
+            self.announce(Phase.READY)
+        while (command := self._inbox.take(block=block)) is not None:
+            block = False
+            yield command
+
+    def begin(self, proposal: bytes) -> Sequence[StepOutput]:
+        """Begin the agreement and step the engine meanwhile: what is agreed takes effect after this step."""
+        self._engine.propose(proposal)
+        if not self._in_engine:
+            return ()
+        outputs = self._engine.step()
+        self._progression.advance()
+        for output in outputs:
+            if isinstance(output, Generated) and output.finish is not None:
+                self._in_engine.discard(output.task_id)
+        return outputs
+
+    def finish(self) -> Plan:
+        """Wait for the agreement and apply it."""
+        plan = decode_plan(self._engine.agreed())
+        self._progression.advance()
+        if plan.remove:
+            self._engine.remove(plan.remove)
+            self._in_engine.difference_update(plan.remove)
+        for task in plan.admit:
+            self._engine.admit(task)
+            self._in_engine.add(task.task_id)
+        if self._in_engine:
+            self.announce(Phase.RUNNING)
+        return plan
+
+
+def serve(configuration: Configure, engine: Engine, uplink: Uplink, inbox: Inbox, progression: Progression) -> None:
+    """Serve tasks until all ranks have agreed to leave.
+
+    Raises:
+        ChannelClosed: When the supervisor is gone.
+        ProtocolViolation: When the supervisor sent what this rank cannot have been sent.
+    """
+    rounds = _Rounds(engine, uplink, inbox, progression)
+    if configuration.rank == 0:
+        _LeadingRank(rounds, engine).serve()
+    else:
+        _serve_following_rank(rounds)
+
+
+class _LeadingRank:
+    """Rank 0: takes tasks, decides the plans, talks to the supervisor about tasks."""
+
+    def __init__(self, rounds: _Rounds, engine: Engine) -> None:
+        self._rounds = rounds
+        self._engine = engine
+        self._leader = Leader()
+        self._delivery = Delivery()
+
+    def serve(self) -> None:
+        """Run until the plan says leave."""
+        leaving = False
+        while not leaving:
+            for command in self._rounds.commands(block=not self._leader.must_attend):
+                self._send(self._handle(command))
+            if self._leader.must_attend:
+                leaving = self._round()
+
+    def _round(self) -> bool:
+        outputs = self._rounds.begin(encode_plan(self._leader.next_plan()))
+        for output in outputs:
+            if isinstance(output, Generated) and output.finish is not None:
+                self._leader.finished(output.task_id)
+        self._send(self._delivery.deliver(outputs))
+        self._drop()
+        return self._rounds.finish().leave
+
+    def _handle(self, command: Command) -> list[RunnerEvent]:
+        match command:
+            case StartTask():
+                return [self._start(command)]
+            case CancelTask(task_id=task_id):
+                events = self._delivery.cancel(task_id)
+                self._drop()
+                return events
+            case Shutdown():
+                return self._shut_down()
+            case WakeForTask() | Configure():
+                raise ProtocolViolation(f"rank 0 cannot be sent {type(command).__name__}")
+            case _:
+                assert_never(command)
+
+    def _start(self, command: StartTask) -> RunnerEvent:
+        try:
+            task = self._engine.prepare(command)
+            event = self._delivery.accept(task, self._engine.text_stream(task))
+        except Exception as exc:  # noqa: BLE001 - a request can make templates and tokenizers raise anything
+            self._leader.settle(command.task_id)
+            return rejected(command.task_id, exc)
+        self._leader.admit(task)
+        return event
+
+    def _shut_down(self) -> list[RunnerEvent]:
+        self._rounds.announce(Phase.SHUTTING_DOWN)
+        events = [event for task_id in self._delivery.open_tasks for event in self._delivery.cancel(task_id)]
+        self._drop()
+        self._leader.shut_down()
+        return events
+
+    def _drop(self) -> None:
+        for task_id in self._delivery.take_dropped():
+            self._leader.remove(task_id)
+
+    def _send(self, events: list[RunnerEvent]) -> None:
+        if events:
+            self._rounds.uplink.send(*events)
+
+
+def _serve_following_rank(rounds: _Rounds) -> None:
+    follower = Follower()
+    leaving = False
+    while not leaving:
+        for command in rounds.commands(block=not follower.must_attend):
+            match command:
+                case WakeForTask(task_id=task_id):
+                    follower.wake(task_id)
+                case Shutdown():
+                    rounds.announce(Phase.SHUTTING_DOWN)
+                    follower.shut_down()
+                case CancelTask():
+                    pass  # Rank 0 puts it into a plan.
+                case StartTask() | Configure():
+                    raise ProtocolViolation(f"a rank above 0 cannot be sent {type(command).__name__}")
+                case _:
+                    assert_never(command)
+        if follower.must_attend:
+            rounds.begin(b"")
+            plan = rounds.finish()
+            follower.agreed(plan)
+            leaving = plan.leave
