@@ -1,0 +1,259 @@
+"""A group: the ranks of one model, all for one. One rank's death ends a generation, never a single rank.
+
+    STOPPED --Start--> STARTING --all ranks ready--> READY
+    STARTING | READY --a rank died--> SETTLING --verdict--> RELEASING --all ranks gone--> BACKOFF --due--> STARTING
+    RELEASING --policy gives up, all ranks gone--> FAILED
+    any --Stop--> STOPPING --all ranks gone--> STOPPED
+
+The verdict is what clients read. It is final `coincidence_s` after a certain local cause (two ranks that die together
+are then both known), else when every rank has a certificate, else `verdict_settle_s` after the first death. Survivors
+are released only after it: what they say by themselves until then is evidence.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from diagnostics.verdict import fold, is_final
+
+from diagnostics.incident import DeathCertificate, Verdict
+from supervisor.core.restart import GiveUp, RestartAfter, RestartDecision, RestartPolicy
+from transports.http.gateway import GroupState
+
+
+class GroupLimits(msgspec.Struct, frozen=True):
+    """How long a verdict may wait, in seconds."""
+
+    verdict_settle_s: float = 0.5
+    coincidence_s: float = 0.02
+
+
+# --- inputs ---
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Begin the first generation."""
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """End the group for good; tasks in flight end as cancelled by shutdown."""
+
+
+class RankReady(msgspec.Struct, frozen=True, tag=True):
+    """A rank announced READY."""
+
+    rank: int
+    generation: int
+
+
+class RankDied(msgspec.Struct, frozen=True, tag=True):
+    """A rank's process is reaped and its process group empty; the certificate says why."""
+
+    certificate: DeathCertificate
+
+
+class RankUnkillable(msgspec.Struct, frozen=True, tag=True):
+    """A rank's process outlived SIGKILL: nothing may be started beside it."""
+
+    rank: int
+    pid: int
+
+
+class Tick(msgspec.Struct, frozen=True, tag=True):
+    """Time has passed; sent when `deadline` is reached."""
+
+
+GroupInput = Start | Stop | RankReady | RankDied | RankUnkillable | Tick
+
+
+# --- actions ---
+
+
+class StartGeneration(msgspec.Struct, frozen=True, tag=True):
+    """Start one runner per rank with this generation."""
+
+    generation: int
+
+
+class BecomeReady(msgspec.Struct, frozen=True, tag=True):
+    """Every rank is ready: tasks may be sent."""
+
+    generation: int
+
+
+class DeclareVerdict(msgspec.Struct, frozen=True, tag=True):
+    """The generation failed for this reason: make the incident, end the tasks in flight with it.
+
+    `decision` is what follows once all ranks are gone.
+    """
+
+    verdict: Verdict
+    certificates: tuple[DeathCertificate, ...]
+    decision: RestartDecision
+
+
+class AddCertificate(msgspec.Struct, frozen=True, tag=True):
+    """A certificate came after the verdict: complete the incident with it."""
+
+    certificate: DeathCertificate
+
+
+class ReleaseRanks(msgspec.Struct, frozen=True, tag=True):
+    """End these ranks; `gracefully` when they can still finish their token, not when a peer is dead."""
+
+    ranks: tuple[int, ...]
+    gracefully: bool
+
+
+class AwaitRestart(msgspec.Struct, frozen=True, tag=True):
+    """All ranks are gone; the next generation starts after `delay_s`."""
+
+    delay_s: float
+
+
+class Abandon(msgspec.Struct, frozen=True, tag=True):
+    """All ranks are gone and no generation follows."""
+
+    reason: str
+
+
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """All ranks are gone because the group was asked to stop."""
+
+
+GroupAction = (
+    StartGeneration | BecomeReady | DeclareVerdict | AddCertificate | ReleaseRanks | AwaitRestart | Abandon | Stopped
+)
+
+
+class Group:
+    """The machine. Feed it inputs with monotonic `now` in seconds; carry out what it returns, in order."""
+
+    def __init__(self, world_size: int, limits: GroupLimits, policy: RestartPolicy) -> None:
+        self._world_size = world_size
+        self._limits = limits
+        self._policy = policy
+        self.generation = 0
+        self.restarts = 0
+        self.state = GroupState.STOPPED
+        self.reason: str | None = None
+        self.deadline: float | None = None
+        self._ready: set[int] = set()
+        self._certificates: dict[int, DeathCertificate] = {}
+        self._settling_until: float | None = None
+        self._decision: RestartDecision | None = None
+        self._alive: set[int] = set()
+
+    def handle(self, group_input: GroupInput, now: float) -> Sequence[GroupAction]:
+        """Take one input; return what to do about it, in order."""
+        match group_input:
+            case Start():
+                return self._start_generation() if self.state is GroupState.STOPPED else ()
+            case Stop():
+                return self._stop()
+            case RankReady(rank, generation):
+                return self._rank_ready(rank, generation, now)
+            case RankDied(certificate):
+                return self._rank_died(certificate, now)
+            case RankUnkillable(rank, pid):
+                return self._abandon(f"Process {pid} of rank {rank} outlived SIGKILL; its node needs a reboot.")
+            case Tick():
+                return self._tick(now)
+
+    def _start_generation(self) -> Sequence[GroupAction]:
+        self.generation += 1
+        self.state = GroupState.STARTING if self.generation == 1 else GroupState.RESTARTING
+        self.deadline = None
+        self._ready.clear()
+        self._certificates.clear()
+        self._decision = None
+        self._settling_until = None
+        self._alive = set(range(self._world_size))
+        return (StartGeneration(self.generation),)
+
+    def _stop(self) -> Sequence[GroupAction]:
+        if self.state in (GroupState.STOPPING, GroupState.STOPPED):
+            return ()
+        self.deadline = None
+        if not self._alive:
+            self.state = GroupState.STOPPED
+            return (Stopped(),)
+        self.state = GroupState.STOPPING
+        return (ReleaseRanks(tuple(sorted(self._alive)), gracefully=not self._certificates),)
+
+    def _rank_ready(self, rank: int, generation: int, now: float) -> Sequence[GroupAction]:
+        starting = self.state in (GroupState.STARTING, GroupState.RESTARTING)
+        if generation != self.generation or not starting or self._certificates or rank not in self._alive:
+            return ()
+        self._ready.add(rank)
+        if len(self._ready) < self._world_size:
+            return ()
+        self.state = GroupState.READY
+        self.reason = None
+        self._policy.ready(now)
+        return (BecomeReady(generation),)
+
+    def _rank_died(self, certificate: DeathCertificate, now: float) -> Sequence[GroupAction]:
+        if certificate.generation != self.generation or certificate.rank not in self._alive:
+            return ()
+        self._alive.discard(certificate.rank)
+        self._certificates[certificate.rank] = certificate
+        if self.state is GroupState.STOPPING:
+            return self._stopped_if_empty()
+        if self._decision is not None:
+            return (AddCertificate(certificate), *self._next_if_empty(now))
+        if self._settling_until is None:
+            self.state = GroupState.RESTARTING
+            self._settling_until = now + self._limits.verdict_settle_s
+        return self._settle(now)
+
+    def _stopped_if_empty(self) -> Sequence[GroupAction]:
+        if self._alive:
+            return ()
+        self.state = GroupState.STOPPED
+        return (Stopped(),)
+
+    def _settle(self, now: float) -> Sequence[GroupAction]:
+        """Declare the verdict when it is due, else set the time at which it will be."""
+        certificates = tuple(self._certificates[rank] for rank in sorted(self._certificates))
+        if self._settling_until is None:
+            return ()
+        if not self._alive:
+            self._settling_until = now
+        elif is_final(certificates, self._world_size):
+            self._settling_until = min(self._settling_until, now + self._limits.coincidence_s)
+        if now < self._settling_until:
+            self.deadline = self._settling_until
+            return ()
+        self.deadline = None
+        self._settling_until = None
+        verdict = fold(certificates, self._world_size)
+        self.reason = verdict.sentence
+        self._decision = self._policy.failed(now, verdict.kind)
+        declared = DeclareVerdict(verdict, certificates, self._decision)
+        if self._alive:
+            return (declared, ReleaseRanks(tuple(sorted(self._alive)), gracefully=False))
+        return (declared, *self._next_if_empty(now))
+
+    def _next_if_empty(self, now: float) -> Sequence[GroupAction]:
+        if self._alive or self._decision is None:
+            return ()
+        match self._decision:
+            case RestartAfter(delay_s):
+                self.deadline = now + delay_s
+                return (AwaitRestart(delay_s),)
+            case GiveUp(why):
+                return self._abandon(f"Given up because {why}. Last failure: {self.reason}")
+
+    def _abandon(self, reason: str) -> Sequence[GroupAction]:
+        self.state = GroupState.FAILED
+        self.deadline = None
+        self.reason = reason
+        return (Abandon(reason),)
+
+    def _tick(self, now: float) -> Sequence[GroupAction]:
+        if self.deadline is None or now < self.deadline:
+            return ()
+        if self._settling_until is not None:
+            return self._settle(now)
+        self.restarts += 1
+        return self._start_generation()

@@ -1,0 +1,285 @@
+"""The owner of one group on this node: carries out what the group machine decides.
+
+Everything runs on one event loop and every machine call is synchronous, so nothing here needs a lock: the machine
+and the ledger see every event in the order in which it happened.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Protocol, assert_never
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from diagnostics.incident import DeathCertificate, Incident
+from diagnostics.phase import Phase
+from supervisor.core import group as machine
+from supervisor.core.ladder import GRACEFUL, RELEASE
+from supervisor.incident_report import group_incident, runner_incident, start_failure, stopped_incident
+from supervisor.launch import GroupSpec, prepare_generation
+from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
+from supervisor.task_router import RUNNER_TASK_EVENTS, TaskRouter
+from supervisor.task_stream import BufferedTaskStream
+from transports.http.gateway import GroupState
+from transports.messages import (
+    CancelTask,
+    ModelFacts,
+    PhaseChanged,
+    Prompt,
+    RunnerEvent,
+    RunnerFailed,
+    SamplingParameters,
+    StartTask,
+    WakeForTask,
+)
+
+
+class GroupObserver(Protocol):
+    """Who is told what happens to a group. Called on the event loop; must not block or raise."""
+
+    def on_state(self, state: GroupState, reason: str | None) -> None:
+        """The group entered a state."""
+
+    def on_runner_failed(self, failed: RunnerFailed) -> None:
+        """A runner died that was not asked to. Exactly once per dead runner."""
+
+    def on_incident(self, incident: Incident) -> None:
+        """An incident was declared, or a later version of it with more in it."""
+
+    def on_output(self, rank: int, stream: str, data: bytes) -> None:
+        """A runner wrote to `stdout` or `stderr`."""
+
+
+class GroupSupervisor:
+    """Runs one group until it is stopped. One use: `run` once.
+
+    Args:
+        spec: What the group serves.
+        group: The policy machine, not started.
+        runner_limits: The bounds on each runner.
+        observer: Who is told.
+    """
+
+    def __init__(
+        self, spec: GroupSpec, group: machine.Group, runner_limits: RunnerLimits, observer: GroupObserver
+    ) -> None:
+        self.spec = spec
+        self.group = group
+        self.runners: dict[int, RunnerSupervisor] = {}
+        self.facts: ModelFacts | None = None
+        self.incident: Incident | None = None
+        self.tasks = TaskRouter()
+        self._runner_limits = runner_limits
+        self._observer = observer
+        self._task_group: TaskGroup | None = None
+        self._incident_id = _new_incident_id()
+        self._changed = anyio.Event()
+        self._started_at = time.monotonic()
+        self._failed_at: float | None = None
+        self._start_s = 1.0
+
+    async def run(self) -> None:
+        """Start the group and keep it going; returns when it was stopped. Cancelling it kills the runners."""
+        async with anyio.create_task_group() as task_group:
+            self._task_group = task_group
+            self._feed(machine.Start())
+            await self._keep_deadlines()
+            task_group.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """End the group for good. Tasks in flight end with an incident that says so. Returns at once."""
+        if len(self.tasks):
+            self._declare(
+                stopped_incident(
+                    incident_id=_new_incident_id(),
+                    occurred_at=time.time(),
+                    node=self.spec.node,
+                    model=self.spec.model_id,
+                    generation=self.group.generation,
+                    task_ids=self.tasks.open_ids(),
+                )
+            )
+        self._feed(machine.Stop())
+
+    async def changed(self) -> None:
+        """Return at the next change of the group's state."""
+        await self._changed.wait()
+
+    @property
+    def restart_in_s(self) -> float | None:
+        """Seconds until the next generation starts, while one is waited for."""
+        if self.runners or self.group.deadline is None:
+            return None
+        return max(0.0, self.group.deadline - time.monotonic())
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long until the group serves, judged by its last start."""
+        return (self.restart_in_s or 0.0) + self._start_s
+
+    def start_task(self, wanted_id: str, prompt: Prompt, sampling: SamplingParameters) -> BufferedTaskStream:
+        """Give a task to rank 0 and wake the others for it. The group must be ready.
+
+        Raises:
+            ChannelFull: When a runner leaves too many commands unread.
+            FrameViolation: When the task is larger than a frame.
+        """
+        stream = self.tasks.open(wanted_id)
+        try:
+            self.runners[0].send(StartTask(stream.task_id, prompt, sampling))
+        except Exception:
+            self.tasks.withdraw(stream.task_id)
+            raise
+        for rank in range(1, self.spec.world_size):
+            self.runners[rank].send(WakeForTask(stream.task_id))
+        return stream
+
+    def leave_task(self, task_id: str) -> None:
+        """The listener of a task is gone: cancel the task if it is still in flight."""
+        if self.tasks.forget(task_id):
+            self._cancel(task_id)
+
+    def _cancel(self, task_id: str) -> None:
+        if 0 in self.runners:
+            self.runners[0].send(CancelTask(task_id))
+
+    # --- what runners tell (RunnerObserver) ---
+
+    def on_event(self, rank: int, event: RunnerEvent) -> None:
+        """A runner's event: a rank that is ready, a fact about the model, or news of a task (rank 0 only)."""
+        if isinstance(event, PhaseChanged):
+            if event.phase is Phase.READY:
+                self._feed(machine.RankReady(rank, self.group.generation))
+        elif isinstance(event, ModelFacts):
+            self.facts = event
+        elif rank == 0 and isinstance(event, RUNNER_TASK_EVENTS) and not self.tasks.deliver(event):
+            self._cancel(event.task_id)
+
+    def on_output(self, rank: int, stream: str, data: bytes) -> None:
+        """A runner's output goes to the observer."""
+        self._observer.on_output(rank, stream, data)
+
+    def on_unkillable(self, rank: int, pid: int) -> None:
+        """A runner outlived SIGKILL."""
+        self._feed(machine.RankUnkillable(rank, pid))
+
+    def tasks_in_flight(self) -> int:
+        """How many tasks are open."""
+        return len(self.tasks)
+
+    # --- what the machine decides ---
+
+    def _feed(self, group_input: machine.GroupInput) -> None:
+        before = self.group.state
+        for action in self.group.handle(group_input, time.monotonic()):
+            self._carry_out(action)
+        self._changed.set()
+        self._changed = anyio.Event()
+        if self.group.state is not before:
+            self._observer.on_state(self.group.state, self.group.reason)
+
+    async def _keep_deadlines(self) -> None:
+        while self.group.state is not GroupState.STOPPED:
+            changed = self._changed
+            deadline = self.group.deadline
+            with anyio.move_on_after(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                await changed.wait()
+                continue
+            self._feed(machine.Tick())
+
+    def _carry_out(self, action: machine.GroupAction) -> None:
+        match action:
+            case machine.StartGeneration(generation):
+                self._start_generation(generation)
+            case machine.BecomeReady():
+                self._became_ready()
+            case machine.DeclareVerdict():
+                self._declare_verdict(action)
+            case machine.AddCertificate(certificate):
+                self._add_certificate(certificate)
+            case machine.ReleaseRanks(ranks, gracefully):
+                for rank in ranks:
+                    self.runners[rank].stop(GRACEFUL if gracefully else RELEASE)
+            case machine.AwaitRestart() | machine.Abandon() | machine.Stopped():
+                return
+            case _:
+                assert_never(action)
+
+    def _start_generation(self, generation: int) -> None:
+        self._incident_id = _new_incident_id()
+        self._started_at = time.monotonic()
+        try:
+            launches = prepare_generation(self.spec, generation, os.environ)
+        except OSError as exc:
+            self._spawn(self._start_failed, generation, exc)
+            return
+        for launch in launches:
+            runner = RunnerSupervisor(launch, self._runner_limits, self)
+            self.runners[launch.rank] = runner
+            self._spawn(self._run_rank, runner)
+
+    async def _run_rank(self, runner: RunnerSupervisor) -> None:
+        self._rank_died(await runner.run())
+
+    async def _start_failed(self, generation: int, error: OSError) -> None:
+        for rank in range(self.spec.world_size):
+            self._rank_died(start_failure(rank, generation, self.spec.node, error))
+
+    def _rank_died(self, certificate: DeathCertificate) -> None:
+        self.runners.pop(certificate.rank, None)
+        if self.group.state is not GroupState.STOPPING:
+            own = runner_incident(
+                certificate, incident_id=self._incident_id, occurred_at=time.time(), model=self.spec.model_id
+            )
+            self._observer.on_runner_failed(
+                RunnerFailed(certificate.rank, certificate.generation, certificate.node, own)
+            )
+        self._feed(machine.RankDied(certificate))
+
+    def _declare_verdict(self, action: machine.DeclareVerdict) -> None:
+        self._failed_at = min(certificate.died_at_s for certificate in action.certificates)
+        self._declare(
+            group_incident(
+                action.verdict,
+                action.certificates,
+                action.decision,
+                incident_id=self._incident_id,
+                occurred_at=time.time(),
+                node=self.spec.node,
+                model=self.spec.model_id,
+                task_ids=self.tasks.open_ids(),
+                expected_start_s=self._start_s,
+            )
+        )
+
+    def _add_certificate(self, certificate: DeathCertificate) -> None:
+        if self.incident is not None:
+            certificates = sorted((*self.incident.certificates, certificate), key=lambda known: known.rank)
+            self._revise(msgspec.structs.replace(self.incident, certificates=tuple(certificates)))
+
+    def _became_ready(self) -> None:
+        self._start_s = time.monotonic() - self._started_at
+        if self.incident is not None and self._failed_at is not None:
+            recovered_after_s = time.monotonic() - self._failed_at
+            self._revise(msgspec.structs.replace(self.incident, recovered_after_s=recovered_after_s))
+        self._failed_at = None
+
+    def _declare(self, incident: Incident) -> None:
+        self.tasks.fail_all(incident)
+        self._revise(incident)
+
+    def _revise(self, incident: Incident) -> None:
+        self.incident = incident
+        self._observer.on_incident(incident)
+
+    def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        if self._task_group is None:
+            raise RuntimeError("the group is not running; call run() first")
+        self._task_group.start_soon(function, *arguments)
+
+
+def _new_incident_id() -> str:
+    return f"inc-{uuid.uuid4().hex[:12]}"

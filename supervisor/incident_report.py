@@ -1,0 +1,128 @@
+"""Incidents made from verdicts and certificates: pure, so that what clients and `why` read can be tested alone."""
+
+import errno
+from collections.abc import Sequence
+
+from diagnostics.classify import classify
+
+from diagnostics.cause import Cause
+from diagnostics.evidence import DeathEvidence, OperatingSystem, StreamReport, SupervisorFinding
+from diagnostics.incident import Confidence, DeathCertificate, Incident, Verdict
+from diagnostics.phase import Phase
+from supervisor.core.restart import GiveUp, RestartAfter, RestartDecision
+
+
+def group_incident(
+    verdict: Verdict,
+    certificates: Sequence[DeathCertificate],
+    decision: RestartDecision,
+    *,
+    incident_id: str,
+    occurred_at: float,
+    node: str,
+    model: str,
+    task_ids: Sequence[str],
+    expected_start_s: float,
+) -> Incident:
+    """The incident that every task in flight ends with.
+
+    Args:
+        verdict: What the certificates mean together.
+        certificates: Those known now, at least one, by rank.
+        decision: What follows.
+        incident_id: Names the incident everywhere.
+        occurred_at: Seconds since the Unix epoch.
+        node: This node, should no single rank be to blame.
+        model: The model that the group served.
+        task_ids: The tasks that end with it.
+        expected_start_s: How long a start of this group takes, as far as known.
+    """
+    culprit = _culprit(verdict, certificates)
+    retry_after_s = decision.delay_s + expected_start_s if isinstance(decision, RestartAfter) else None
+    return Incident(
+        incident_id=incident_id,
+        occurred_at=occurred_at,
+        node=node if verdict.rank is None else culprit.node,
+        rank=verdict.rank,
+        generation=culprit.generation,
+        cause=verdict.kind,
+        phase=culprit.phase,
+        confidence=verdict.confidence,
+        message=verdict.sentence,
+        advice=verdict.advice,
+        retryable=verdict.retryable and retry_after_s is not None,
+        evidence=culprit.diagnosis.evidence,
+        suspects=verdict.suspects,
+        certificates=tuple(certificates),
+        task_ids=tuple(task_ids),
+        model=model,
+        next_step=_next_step(decision),
+        retry_after_s=retry_after_s,
+    )
+
+
+def runner_incident(certificate: DeathCertificate, *, incident_id: str, occurred_at: float, model: str) -> Incident:
+    """One dead runner's own incident, from its own certificate only: what `RunnerFailed` carries."""
+    diagnosis = certificate.diagnosis
+    return Incident(
+        incident_id=incident_id,
+        occurred_at=occurred_at,
+        node=certificate.node,
+        rank=certificate.rank,
+        generation=certificate.generation,
+        cause=diagnosis.cause,
+        phase=certificate.phase,
+        confidence=diagnosis.confidence,
+        message=f"Rank {certificate.rank} {diagnosis.message}",
+        advice=diagnosis.advice,
+        retryable=diagnosis.retryable,
+        evidence=diagnosis.evidence,
+        certificates=(certificate,),
+        model=model,
+    )
+
+
+def stopped_incident(
+    *, incident_id: str, occurred_at: float, node: str, model: str, generation: int, task_ids: Sequence[str]
+) -> Incident:
+    """What tasks in flight end with when the service itself is asked to stop: no rank is to blame."""
+    return Incident(
+        incident_id=incident_id,
+        occurred_at=occurred_at,
+        node=node,
+        rank=None,
+        generation=generation,
+        cause=Cause.KILLED_BY_SUPERVISOR,
+        phase=Phase.SHUTTING_DOWN,
+        confidence=Confidence.CERTAIN,
+        message="The service was stopped by its operator while the request was in flight.",
+        advice="Send the request again when the service is back.",
+        retryable=True,
+        task_ids=tuple(task_ids),
+        model=model,
+        next_step="The service stops.",
+    )
+
+
+def start_failure(rank: int, generation: int, node: str, error: OSError) -> DeathCertificate:
+    """The certificate of a rank that could not even be started, because of the supervisor's own machine."""
+    finding = SupervisorFinding(
+        Cause.DISK_FULL if error.errno == errno.ENOSPC else Cause.UNKNOWN, f"could not be started: {error}"
+    )
+    evidence = DeathEvidence(OperatingSystem.LINUX, Phase.IDLE, None, StreamReport(), finding=finding)
+    return DeathCertificate(rank, generation, node, 0, Phase.IDLE, classify(evidence), None, died_at_s=0.0)
+
+
+def _culprit(verdict: Verdict, certificates: Sequence[DeathCertificate]) -> DeathCertificate:
+    for certificate in certificates:
+        if certificate.rank == verdict.rank:
+            return certificate
+    return min(certificates, key=lambda certificate: certificate.died_at_s)
+
+
+def _next_step(decision: RestartDecision) -> str:
+    match decision:
+        case RestartAfter():
+            return "Ringwarden restarts the group by itself."
+        case GiveUp(reason):
+            return f"Ringwarden does not restart the group, because {reason}; an operator has to act."

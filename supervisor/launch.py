@@ -1,0 +1,130 @@
+"""What it takes to start the runners of one generation: commands, environment, ring addresses."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from transports.messages import Backend, Configure, Parallelism
+
+
+class GroupSpec(msgspec.Struct, frozen=True):
+    """What a group serves and how. `model_path` is a local folder; `work_folder` is the group's own."""
+
+    model_id: str
+    model_path: Path
+    world_size: int
+    parallel: Parallelism
+    backend: Backend
+    engine: str
+    node: str
+    work_folder: Path
+    max_concurrent_tasks: int = 8
+    prefill_step_tokens: int = 512
+    dead_man_s: float = 0.5
+
+
+class RunnerLaunch(msgspec.Struct, frozen=True):
+    """Everything needed to start one runner. The channel's and the dump file's descriptors are added at start."""
+
+    rank: int
+    generation: int
+    node: str
+    configure: Configure
+    environment: dict[str, str]
+    dump_path: Path
+    python: str = sys.executable
+
+    def command(self, channel_fd: int, dump_fd: int) -> list[str]:
+        """The argument vector: what `ps` shows, and nothing secret."""
+        return [
+            self.python,
+            "-m",
+            "runner",
+            f"--rank={self.rank}",
+            f"--generation={self.generation}",
+            f"--channel-fd={channel_fd}",
+            f"--dump-fd={dump_fd}",
+        ]
+
+
+def free_loopback_ports(count: int) -> list[int]:
+    """Return distinct ports that were free a moment ago.
+
+    Nothing can hold them for the ring: MLX binds them itself. Should a stranger be faster, the start fails with
+    `ring_bind_failed` and the next generation takes others.
+    """
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    try:
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def write_hostfile(path: Path, ports: Sequence[int]) -> None:
+    """Write the file that MLX's ring backend reads: one list of addresses per rank (`MLX v0.32.1 ring.cpp`)."""
+    path.write_bytes(msgspec.json.encode([[f"127.0.0.1:{port}"] for port in ports]))
+
+
+def runner_environment(base: Mapping[str, str], rank: int, hostfile: Path | None) -> dict[str, str]:
+    """The environment of one rank: the supervisor's own, with what MLX reads and without the API's secret.
+
+    Packages are found from this process's path: `-m runner` has to work from any working directory.
+    """
+    environment = {name: value for name, value in base.items() if not name.startswith("RINGWARDEN_API_KEY")}
+    packages = str(Path(__file__).resolve().parent.parent)
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = packages if not inherited else os.pathsep.join((packages, inherited))
+    environment["PYTHONUNBUFFERED"] = "1"
+    # A runner's stderr is read by machines first.
+    environment["NO_COLOR"] = "1"
+    if hostfile is not None:
+        environment["MLX_RANK"] = str(rank)
+        environment["MLX_HOSTFILE"] = str(hostfile)
+    return environment
+
+
+def prepare_generation(spec: GroupSpec, generation: int, base_environment: Mapping[str, str]) -> list[RunnerLaunch]:
+    """Write the files that one generation's runners read and return what to start, one launch per rank.
+
+    Raises:
+        OSError: When the work folder cannot be written or no port is free.
+    """
+    folder = spec.work_folder / f"generation-{generation}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    hostfile: Path | None = None
+    if spec.backend != "none":
+        hostfile = folder / "hosts.json"
+        write_hostfile(hostfile, free_loopback_ports(spec.world_size))
+    return [_rank_launch(spec, generation, rank, folder, hostfile, base_environment) for rank in range(spec.world_size)]
+
+
+def _rank_launch(
+    spec: GroupSpec, generation: int, rank: int, folder: Path, hostfile: Path | None, base: Mapping[str, str]
+) -> RunnerLaunch:
+    configure = Configure(
+        rank=rank,
+        world_size=spec.world_size,
+        generation=generation,
+        engine=spec.engine,
+        model=str(spec.model_path),
+        parallel=spec.parallel,
+        backend=spec.backend,
+        max_concurrent_tasks=spec.max_concurrent_tasks,
+        prefill_step_tokens=spec.prefill_step_tokens,
+        dead_man_s=spec.dead_man_s,
+    )
+    return RunnerLaunch(
+        rank=rank,
+        generation=generation,
+        node=spec.node,
+        configure=configure,
+        environment=runner_environment(base, rank, hostfile),
+        dump_path=folder / f"rank-{rank}.stacks",
+    )

@@ -1,0 +1,158 @@
+"""The supervisor as the HTTP surface sees it: one group on this node."""
+
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from diagnostics.incident import Incident
+from diagnostics.phase import Phase
+from supervisor.channel_end import ChannelFull
+from supervisor.group_supervisor import GroupSupervisor
+from supervisor.incident_log import IncidentLog
+from supervisor.task_stream import BufferedTaskStream
+from transports.framing import FrameViolation
+from transports.http.gateway import (
+    ClusterView,
+    GroupState,
+    ModelView,
+    RankView,
+    Refusal,
+    RefusalCode,
+)
+from transports.messages import Prompt, SamplingParameters
+
+
+class LocalGateway:
+    """Implements `transports.http.gateway.Gateway`.
+
+    Args:
+        group: The one group that is served.
+        incidents: What `/incidents` shows.
+        max_open_tasks: Tasks in flight and waiting, together; one more is refused.
+        admission_wait_s: How long a request may wait for a group that starts or restarts.
+    """
+
+    def __init__(
+        self, group: GroupSupervisor, incidents: IncidentLog, *, max_open_tasks: int, admission_wait_s: float
+    ) -> None:
+        self._group = group
+        self._incidents = incidents
+        self._max_open_tasks = max_open_tasks
+        self._admission_wait_s = admission_wait_s
+        self._created = int(time.time())
+        self._waiting = 0
+
+    def models(self) -> tuple[ModelView, ...]:
+        """The one model."""
+        facts = self._group.facts
+        return (ModelView(self._group.spec.model_id, self._created, facts.context_tokens if facts else None),)
+
+    def cluster(self) -> ClusterView:
+        """The group as it is now."""
+        spec, machine = self._group.spec, self._group.group
+        return ClusterView(
+            model=spec.model_id,
+            state=machine.state,
+            generation=machine.generation,
+            world_size=spec.world_size,
+            parallel=spec.parallel,
+            backend=spec.backend,
+            ranks=tuple(self._rank_view(rank) for rank in range(spec.world_size)),
+            tasks_in_flight=self._group.tasks_in_flight(),
+            restarts=machine.restarts,
+            reason=machine.reason,
+            restart_in_s=self._group.restart_in_s,
+            last_incident_id=self._group.incident.incident_id if self._group.incident else None,
+        )
+
+    def _rank_view(self, rank: int) -> RankView:
+        spec, generation = self._group.spec, self._group.group.generation
+        runner = self._group.runners.get(rank)
+        if runner is None:
+            state = Phase.SHUTDOWN if self._group.group.state is GroupState.STOPPED else Phase.FAILED
+            return RankView(rank, None, spec.node, state, generation)
+        return RankView(rank, runner.pid, spec.node, runner.phase, generation, runner.progress)
+
+    def ready(self) -> bool:
+        """True when the group serves."""
+        return self._group.group.state is GroupState.READY
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Newest first."""
+        return self._incidents.newest_first()
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident, by its id."""
+        return self._incidents.get(incident_id)
+
+    @asynccontextmanager
+    async def submit(
+        self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str
+    ) -> AsyncGenerator[BufferedTaskStream]:
+        """Give a task to the group; leaving early cancels it. Waits, bounded, for a group that is not ready.
+
+        Raises:
+            Refusal: On entering, when the group cannot be asked.
+        """
+        self._check_model(model)
+        await self._until_ready()
+        try:
+            stream = self._group.start_task(request_id, prompt, sampling)
+        except (ChannelFull, FrameViolation) as exc:
+            raise Refusal(
+                RefusalCode.QUEUE_FULL, f"The runner cannot take the request: {exc}.", retry_after_s=5
+            ) from exc
+        try:
+            yield stream
+        finally:
+            self._group.leave_task(stream.task_id)
+
+    def _check_model(self, model: str) -> None:
+        served = self._group.spec.model_id
+        if model != served:
+            raise Refusal(
+                RefusalCode.MODEL_NOT_FOUND, f"The model {model!r} is not served here; the one that is: {served!r}."
+            )
+
+    async def _until_ready(self) -> None:
+        if len(self._group.tasks) + self._waiting >= self._max_open_tasks:
+            message = f"{self._max_open_tasks} requests are in flight or waiting already; send this one again later."
+            raise Refusal(RefusalCode.QUEUE_FULL, message, retry_after_s=1)
+        self._waiting += 1
+        try:
+            with anyio.move_on_after(self._admission_wait_s):
+                while not self.ready():
+                    self._refuse_if_hopeless()
+                    await self._group.changed()
+        finally:
+            self._waiting -= 1
+        if not self.ready():
+            raise self._not_ready()
+
+    def _refuse_if_hopeless(self) -> None:
+        if self._group.group.state in (GroupState.FAILED, GroupState.STOPPING, GroupState.STOPPED):
+            raise self._not_ready()
+
+    def _not_ready(self) -> Refusal:
+        group, incident = self._group.group, self._group.incident
+        match group.state:
+            case GroupState.FAILED:
+                return Refusal(RefusalCode.CLUSTER_DEGRADED, group.reason or "The group has failed.", incident=incident)
+            case GroupState.STOPPING | GroupState.STOPPED:
+                return Refusal(RefusalCode.CLUSTER_DEGRADED, "The service is shutting down.", incident=incident)
+            case GroupState.STARTING | GroupState.READY:
+                message = f"The model {self._group.spec.model_id!r} is still loading."
+                return Refusal(RefusalCode.MODEL_LOADING, message, retry_after_s=self._group.expected_wait_s)
+            case GroupState.RESTARTING:
+                message = f"The group is restarting after a failure. {group.reason or ''}".strip()
+                wait_s = self._group.expected_wait_s
+                return Refusal(RefusalCode.RUNNER_RESTARTING, message, retry_after_s=wait_s, incident=incident)
+
+
+def served_name(model: str) -> str:
+    """The id under which a model is served: a repository id or built-in name as it is, a folder by its last part."""
+    return Path(model).name if re.search(r"^[./~]|\\\\", model) else model

@@ -1,0 +1,281 @@
+"""The owner of one runner: from spawn to certificate.
+
+Death, in this order: exit is noticed (never by polling, never by end of file) -> channel and both pipes are read to
+their end, or to the drain deadline -> what is left of the process group is ended -> the child is reaped -> the
+evidence is classified -> one death certificate. `run` returns it; nobody else touches the process.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import anyio
+import msgspec
+from diagnostics.classify import classify
+from diagnostics.collector import DiagnosticCollector
+
+from diagnostics.cause import Cause
+from diagnostics.evidence import (
+    DeathEvidence,
+    ExitStatus,
+    OperatingSystem,
+    RunnerTerminationError,
+    SupervisorFinding,
+)
+from diagnostics.incident import DeathCertificate
+from diagnostics.phase import Phase
+from supervisor.channel_end import SupervisorEnd
+from supervisor.core import lifecycle as machine
+from supervisor.core.ladder import GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
+from supervisor.drain import drain
+from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
+from supervisor.launch import RunnerLaunch
+from supervisor.process import ChildProcess, channel_pair, start_child
+from transports.channel import ProtocolViolation
+from transports.messages import Command, PhaseChanged, Progress, RunnerEvent, Shutdown, Upward
+
+_OUR_SYSTEM = OperatingSystem.DARWIN if sys.platform == "darwin" else OperatingSystem.LINUX
+_LONGEST_WAIT_S = 3600.0
+# For a SIGKILLed child when we are being cancelled ourselves; an uninterruptible one is left to init.
+_LAST_WAIT_S = 5.0
+
+
+class RunnerLimits(msgspec.Struct, frozen=True):
+    """The bounds on one runner. `drain_deadline_s` counts from its exit; `max_pending_bytes` are unread commands."""
+
+    lifecycle: machine.LifecycleLimits = machine.LifecycleLimits()
+    drain_deadline_s: float = 0.25
+    max_pending_bytes: int = 32 * 1024 * 1024
+
+
+class RunnerObserver(Protocol):
+    """Who is told what a runner does. Called on the event loop; must not block or raise."""
+
+    def on_event(self, rank: int, event: RunnerEvent) -> None:
+        """The runner sent an event of its current generation."""
+
+    def on_output(self, rank: int, stream: str, data: bytes) -> None:
+        """The runner wrote to `stdout` or `stderr`."""
+
+    def on_unkillable(self, rank: int, pid: int) -> None:
+        """The process outlived SIGKILL; `run` goes on waiting for its exit."""
+
+    def tasks_in_flight(self) -> int:
+        """How many tasks wait for this runner's group."""
+        ...
+
+
+class RunnerSupervisor:
+    """Starts one runner and supervises it until it is gone. One use: `run` once.
+
+    Args:
+        launch: What to start.
+        limits: The bounds.
+        observer: Who is told.
+    """
+
+    def __init__(self, launch: RunnerLaunch, limits: RunnerLimits, observer: RunnerObserver) -> None:
+        self._launch = launch
+        self._limits = limits
+        self._observer = observer
+        self._lifecycle = machine.Lifecycle(limits.lifecycle, time.monotonic())
+        self._ladder = Ladder(GRACEFUL)
+        self._collector = DiagnosticCollector(_OUR_SYSTEM)
+        self._termination_error: RunnerTerminationError | None = None
+        self._child: ChildProcess | None = None
+        self._channel: SupervisorEnd | None = None
+        self._deadline_moved = anyio.Event()
+        self.rank = launch.rank
+        self.step = 0
+        self.progress: str | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The runner's pid; None before the start and after the end."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the runner announced last."""
+        return self._lifecycle.phase
+
+    def send(self, command: Command) -> None:
+        """Queue a command. Never blocks; a runner that is gone gets nothing.
+
+        Raises:
+            ChannelFull: When the runner leaves too many commands unread.
+            FrameViolation: When the command exceeds the frame cap.
+        """
+        if self._channel is not None:
+            self._channel.send(command)
+
+    def stop(self, steps: Sequence[Step]) -> None:
+        """Begin the way down by this ladder, unless it began before. Returns at once; `run` ends when it worked."""
+        if not self._ladder.started:
+            self._ladder = Ladder(steps)
+        self._feed(machine.StopWanted())
+
+    async def run(self) -> DeathCertificate:
+        """Start the runner, supervise it to its end and return the certificate. Cancelling it kills the runner."""
+        try:
+            child, channel = self._start()
+        except OSError as exc:
+            self._lifecycle.finding = SupervisorFinding(Cause.UNKNOWN, f"could not be started: {exc}")
+            return self._certificate(None, 0, time.monotonic(), drained=True)
+        self._child, self._channel = child, channel
+        try:
+            return await self._supervise(child, channel)
+        finally:
+            self._child = self._channel = None
+
+    def _start(self) -> tuple[ChildProcess, SupervisorEnd]:
+        ours, theirs = channel_pair()
+        dump_fd = os.open(self._launch.dump_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            child = start_child(
+                self._launch.command(theirs.fileno(), dump_fd),
+                environment=self._launch.environment,
+                inherited_fds=(theirs.fileno(), dump_fd),
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(dump_fd)
+        channel = SupervisorEnd(ours, self._launch.generation, self._limits.max_pending_bytes)
+        channel.send(self._launch.configure)
+        return child, channel
+
+    async def _supervise(self, child: ChildProcess, channel: SupervisorEnd) -> DeathCertificate:
+        watch = open_exit_watch(child.pid)
+        try:
+            exited_at, drained = await self._until_exit(child, channel, watch)
+            child.sweep_group()
+            return self._certificate(child.reap(), child.pid, exited_at, drained=drained)
+        except BaseException:
+            child.signal_group(signal.SIGKILL)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WAIT_S):
+                await wait_for_exit(watch)
+            child.reap()
+            raise
+        finally:
+            watch.close()
+            child.close()
+            channel.close()
+
+    async def _until_exit(self, child: ChildProcess, channel: SupervisorEnd, watch: ExitWatch) -> tuple[float, bool]:
+        """Return when the child has ended, and whether its channel and pipes could be read to their end."""
+        drained = False
+        async with anyio.create_task_group() as tasks:
+            streams = [anyio.Event() for _ in range(3)]
+            tasks.start_soon(self._read_channel, channel, streams[0])
+            tasks.start_soon(self._read_pipe, child.stdout_fd, "stdout", streams[1])
+            tasks.start_soon(self._read_pipe, child.stderr_fd, "stderr", streams[2])
+            tasks.start_soon(channel.write_pending)
+            tasks.start_soon(self._keep_deadlines)
+            await wait_for_exit(watch)
+            exited_at = time.monotonic()
+            with anyio.move_on_after(self._limits.drain_deadline_s):
+                for stream in streams:
+                    await stream.wait()
+                drained = True
+            tasks.cancel_scope.cancel()
+        return exited_at, drained
+
+    async def _read_channel(self, channel: SupervisorEnd, ended: anyio.Event) -> None:
+        def on_violation(violation: ProtocolViolation) -> None:
+            self._feed(machine.ChannelEnded(str(violation)))
+
+        await channel.read(self._on_upward, on_violation)
+        ended.set()
+        self._feed(machine.ChannelEnded())
+
+    async def _read_pipe(self, fd: int, stream: str, ended: anyio.Event) -> None:
+        def consume(data: bytes) -> None:
+            self._observer.on_output(self.rank, stream, data)
+            if stream == "stderr":
+                for diagnostic in self._collector.feed(data):
+                    self._feed(machine.FatalLine(diagnostic))
+
+        await drain(fd, consume)
+        ended.set()
+
+    def _on_upward(self, event: Upward) -> None:
+        if isinstance(event, RunnerTerminationError):
+            self._termination_error = self._termination_error or event
+            return
+        if isinstance(event, PhaseChanged):
+            self.progress = f"{event.done}/{event.total}" if event.total else None
+            self._feed(machine.Announced(event.phase))
+        else:
+            self._feed(machine.Moved())
+        if isinstance(event, Progress):
+            self.step = event.step
+        self._observer.on_event(self.rank, event)
+
+    def _feed(self, lifecycle_input: machine.LifecycleInput) -> None:
+        now = time.monotonic()
+        before = self._lifecycle.deadline
+        for action in self._lifecycle.handle(lifecycle_input, now):
+            if isinstance(action, machine.EndRunner):
+                self._take_rung(self._ladder.start(now))
+        if self._lifecycle.deadline != before or self._lifecycle.stop_wanted:
+            self._deadline_moved.set()
+
+    async def _keep_deadlines(self) -> None:
+        while True:
+            deadlines = [at for at in (self._lifecycle.deadline, self._ladder.deadline) if at is not None]
+            wait_s = min(deadlines, default=time.monotonic() + _LONGEST_WAIT_S) - time.monotonic()
+            self._deadline_moved = anyio.Event()
+            with anyio.move_on_after(max(wait_s, 0.0)):
+                await self._deadline_moved.wait()
+            self._feed(machine.Tick())
+            self._take_rung(self._ladder.tick(time.monotonic()))
+
+    def _take_rung(self, rung: Rung | None) -> None:
+        child = self._child
+        if rung is None or child is None:
+            return
+        if rung is Rung.COOPERATIVE:
+            self.send(Shutdown())
+        elif rung is Rung.STACK_DUMP:
+            child.signal_leader(RUNG_SIGNALS[rung])
+        elif rung is Rung.UNKILLABLE:
+            self._observer.on_unkillable(self.rank, child.pid)
+        elif rung in RUNG_SIGNALS:
+            child.signal_group(RUNG_SIGNALS[rung])
+
+    def _certificate(self, status: ExitStatus | None, pid: int, died_at_s: float, *, drained: bool) -> DeathCertificate:
+        child = self._child
+        signals_sent = () if child is None else tuple(child.signals_sent)
+        self._collector.finish()
+        report = self._collector.report(drained=drained)
+        evidence = DeathEvidence(
+            operating_system=_OUR_SYSTEM,
+            phase=self.phase,
+            exit_status=status,
+            stderr=report,
+            termination_error=self._termination_error,
+            finding=self._lifecycle.finding,
+            signals_sent=signals_sent,
+            tasks_in_flight=self._observer.tasks_in_flight(),
+        )
+        return DeathCertificate(
+            rank=self.rank,
+            generation=self._launch.generation,
+            node=self._launch.node,
+            pid=pid,
+            phase=self.phase,
+            diagnosis=classify(evidence),
+            exit_status=status,
+            died_at_s=died_at_s,
+            step=self.step,
+            drained=drained,
+            signals_sent=signals_sent,
+            termination_error=self._termination_error,
+            stderr_tail=report.tail,
+        )

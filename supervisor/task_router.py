@@ -1,0 +1,67 @@
+"""Tasks in flight: which are open, who listens to each, and that each listener hears exactly one end."""
+
+from diagnostics.incident import Incident
+from supervisor.core.ledger import InFlightLedger
+from supervisor.task_stream import BufferedTaskStream
+from transports.messages import PrefillProgress, TaskAccepted, TaskFinished, TaskRejected, TokenChunk
+
+RunnerTaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished
+RUNNER_TASK_EVENTS = (TaskAccepted, TaskRejected, PrefillProgress, TokenChunk, TaskFinished)
+
+
+class TaskRouter:
+    """The ledger with its listeners. Used from the event loop only; nothing blocks.
+
+    Args:
+        max_buffered_events: How far a listener may fall behind.
+    """
+
+    def __init__(self, max_buffered_events: int = 65_536) -> None:
+        self._max_buffered_events = max_buffered_events
+        self._ledger = InFlightLedger()
+        self._streams: dict[str, BufferedTaskStream] = {}
+
+    def __len__(self) -> int:
+        return len(self._ledger)
+
+    def open(self, wanted_id: str) -> BufferedTaskStream:
+        """Open a task. Its id is the wanted one, made unique: clients may send the same request id twice at once."""
+        task_id, attempt = wanted_id, 2
+        while task_id in self._ledger:
+            task_id, attempt = f"{wanted_id}.{attempt}", attempt + 1
+        self._ledger.open(task_id)
+        stream = self._streams[task_id] = BufferedTaskStream(task_id, self._max_buffered_events)
+        return stream
+
+    def deliver(self, event: RunnerTaskEvent) -> bool:
+        """Pass a runner's event on; False when its task should be cancelled, because its listener cannot follow."""
+        if not self._ledger.observe(event):
+            return True
+        stream = self._streams.get(event.task_id)
+        if stream is None:
+            return True
+        going_on = stream.put(event)
+        if stream.ended:
+            del self._streams[event.task_id]
+        return going_on or isinstance(event, TaskRejected | TaskFinished)
+
+    def withdraw(self, task_id: str) -> None:
+        """Take back an `open` whose task could not be given to a runner."""
+        self._ledger.withdraw(task_id)
+        del self._streams[task_id]
+
+    def forget(self, task_id: str) -> bool:
+        """The listener left. True when the task is still open, so that its runner has to be told to cancel it."""
+        stream = self._streams.pop(task_id, None)
+        return stream is not None and not stream.ended
+
+    def fail_all(self, incident: Incident) -> None:
+        """End every open task with `incident`."""
+        for chunk in self._ledger.fail_all(incident):
+            stream = self._streams.pop(chunk.task_id, None)
+            if stream is not None:
+                stream.put(chunk)
+
+    def open_ids(self) -> tuple[str, ...]:
+        """The tasks in flight, oldest first."""
+        return self._ledger.open_ids()

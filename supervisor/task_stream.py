@@ -1,0 +1,52 @@
+"""The events of one task on their way from a runner to whoever asked for it."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+
+import anyio
+
+from transports.messages import TERMINAL_EVENTS, RejectionCode, TaskEvent, TaskRejected
+
+
+class BufferedTaskStream:
+    """A bounded buffer between the supervisor, which never waits, and one reader, which may.
+
+    Args:
+        task_id: The task.
+        max_buffered_events: Events that may wait for the reader. One more ends the task: a reader that slow is gone.
+    """
+
+    def __init__(self, task_id: str, max_buffered_events: int) -> None:
+        self._task_id = task_id
+        self._max_buffered_events = max_buffered_events
+        self._buffer: deque[TaskEvent] = deque()
+        self._arrived = anyio.Event()
+        self.ended = False
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self._task_id
+
+    def put(self, event: TaskEvent) -> bool:
+        """Hand an event to the reader. Never blocks. False when the stream has ended, by this event or before."""
+        if self.ended:
+            return False
+        if len(self._buffer) >= self._max_buffered_events and not isinstance(event, TERMINAL_EVENTS):
+            message = f"the client left {self._max_buffered_events} events unread; read the stream faster"
+            event = TaskRejected(self._task_id, RejectionCode.TASK_FAILED, message)
+        self._buffer.append(event)
+        self._arrived.set()
+        self.ended = isinstance(event, TERMINAL_EVENTS)
+        return not self.ended
+
+    async def events(self) -> AsyncIterator[TaskEvent]:
+        """Yield the events in order; stops after the terminal one. One reader only."""
+        while True:
+            while self._buffer:
+                event = self._buffer.popleft()
+                yield event
+                if isinstance(event, TERMINAL_EVENTS):
+                    return
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
