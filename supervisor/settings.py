@@ -15,11 +15,10 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from supervisor.exit_code import ExitCode
 from transports.messages import Backend, Parallelism
 
 ENVIRONMENT_PREFIX = "RINGWARDEN_"
-EXIT_USAGE = 64
-EXIT_CONFIG = 78
 
 
 class SettingsError(Exception):
@@ -28,8 +27,9 @@ class SettingsError(Exception):
     `source` is the flag, variable or file it came from; `exit_code` follows sysexits: 64 for a flag, 78 otherwise.
     """
 
-    def __init__(self, source: str, key: str, rule: str, remedy: str, *, exit_code: int = EXIT_CONFIG) -> None:
-        super().__init__(f"{source}: {key} {rule}.")
+    def __init__(self, source: str, key: str, rule: str, remedy: str, *, exit_code: ExitCode = ExitCode.CONFIG) -> None:
+        named = source if source.startswith(("--", ENVIRONMENT_PREFIX)) else f"{source}: {key}"
+        super().__init__(f"{named} {rule}.")
         self.source = source
         self.key = key
         self.rule = rule
@@ -239,8 +239,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _exit_code(source: str) -> int:
-    return EXIT_USAGE if source.startswith("--") else EXIT_CONFIG
+def _exit_code(source: str) -> ExitCode:
+    return ExitCode.USAGE if source.startswith("--") else ExitCode.CONFIG
 
 
 _FIELD_TYPES: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.settings import EXIT_CONFIG, EXIT_USAGE, Settings, SettingsError, load_settings, settings_schema
+from supervisor.exit_code import ExitCode
+from supervisor.settings import Settings, SettingsError, load_settings, settings_schema
 
 A_KEY = "a-key-of-more-than-sixteen-characters"
 
@@ -41,19 +42,19 @@ def test_environment_spells_numbers_and_booleans_as_text(text: str):
 def test_one_rank_needs_no_backend_unless_told_otherwise():
     assert load_settings({"ranks": 1}, {}, None).backend == "none"
     assert load_settings({"ranks": 1, "backend": "ring"}, {}, None).backend == "ring"
-    assert refused({"ranks": 2, "backend": "none"}).exit_code == EXIT_USAGE
+    assert refused({"ranks": 2, "backend": "none"}).exit_code == ExitCode.USAGE
 
 
 def test_a_wrong_flag_names_itself_the_rule_and_the_remedy():
     error = refused({"port": 99_999})
-    assert str(error) == "--port: port is 99999, which is wrong: expected `int` <= 65535."
+    assert str(error) == "--port is 99999, which is wrong: expected `int` <= 65535."
     assert "any free one" in error.remedy
-    assert error.exit_code == EXIT_USAGE
+    assert error.exit_code == ExitCode.USAGE
 
 
 def test_a_wrong_variable_and_a_wrong_file_are_configuration_errors(tmp_path: Path):
     error = refused(environment={"RINGWARDEN_RANKS": "two"})
-    assert (error.source, error.key, error.exit_code) == ("RINGWARDEN_RANKS", "ranks", EXIT_CONFIG)
+    assert (error.source, error.key, error.exit_code) == ("RINGWARDEN_RANKS", "ranks", ExitCode.CONFIG)
     file = tmp_path / "ringwarden.toml"
     file.write_text('ranks = "2"\n')
     assert "expected `int`" in refused(toml_path=file).rule

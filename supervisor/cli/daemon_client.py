@@ -1,0 +1,115 @@
+"""Asking a running daemon, over the same HTTP that everybody else uses."""
+
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+import msgspec
+
+from diagnostics.incident import Incident
+from supervisor.cli.errors import CommandError
+from supervisor.exit_code import ExitCode
+from supervisor.settings import Settings
+from supervisor.state_directory import StateDirectory
+from transports.http.gateway import ClusterView
+
+ANSWER_TIMEOUT_S = 10.0
+
+
+class NoDaemon(CommandError):
+    """Nobody answers at the address, or no address is known."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "Start one with: ringwarden up", ExitCode.UNAVAILABLE)
+
+
+def daemon_url(url: str | None, settings: Settings) -> str:
+    """Return the address to ask: the one given, else the one that the daemon of the state directory wrote down.
+
+    Raises:
+        NoDaemon: None is given, and none is written down.
+    """
+    if url is not None:
+        return url.rstrip("/")
+    record = StateDirectory(settings.state_dir).read_daemon()
+    if record is None:
+        raise NoDaemon(f"no daemon runs from {settings.state_dir}")
+    return record.url.rstrip("/")
+
+
+class DaemonClient:
+    """A few questions to one daemon. Use it in a `with` block. Every call blocks, for a bounded time.
+
+    Args:
+        url: Where the daemon listens.
+        api_key: Sent as a bearer token when not None.
+        timeout_s: For each step of one exchange.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self.url = url
+        try:
+            # A proxy of the environment is for the outside world, not for a daemon of one's own.
+            self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False)
+        except (httpx2.InvalidURL, ValueError) as problem:
+            raise CommandError(
+                f"--url {url} is no URL", "Write it as http://127.0.0.1:52415", ExitCode.USAGE
+            ) from problem
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def cluster(self) -> ClusterView:
+        """Return the group as the daemon sees it now."""
+        return self._decoded("/cluster", ClusterView)
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Return the newest incidents, newest first."""
+        return self._decoded("/incidents", tuple[Incident, ...])
+
+    def incident(self, incident_id: str) -> Incident:
+        """Return one incident; the daemon must know it."""
+        return self._decoded(f"/incidents/{incident_id}", Incident)
+
+    def is_ready(self) -> bool:
+        """Return whether a request sent now would be computed; False also when nobody answers yet."""
+        try:
+            return self._http.get("/health/ready").status_code == HTTPStatus.OK
+        except httpx2.TransportError:
+            return False
+
+    def _decoded(self, path: str, kind: type[Any]) -> Any:
+        try:
+            answer = self._http.get(path)
+        except httpx2.ConnectError as problem:
+            raise NoDaemon(f"nobody answers at {self.url}") from problem
+        except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
+            raise CommandError(
+                f"{self.url}{path} did not answer properly: {problem or type(problem).__name__}",
+                "Look at the daemon's own output.",
+                ExitCode.UNAVAILABLE,
+            ) from problem
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise CommandError(
+                f"{self.url} wants an API key", "Give --api-key-file FILE, or set RINGWARDEN_API_KEY.", ExitCode.CONFIG
+            )
+        if answer.status_code != HTTPStatus.OK:
+            raise self._misunderstood(path, f"HTTP status {answer.status_code}")
+        try:
+            return msgspec.json.decode(answer.content, type=kind)
+        except ValueError as problem:  # msgspec's errors are ValueErrors too
+            raise self._misunderstood(path, str(problem)) from problem
+
+    def _misunderstood(self, path: str, reason: str) -> CommandError:
+        return CommandError(
+            f"{self.url}{path} gave an answer that cannot be understood: {reason}",
+            "Is it a ringwarden daemon of the same version?",
+            ExitCode.BAD_DATA,
+        )

@@ -1,0 +1,47 @@
+"""Writing to a terminal, or to a pipe, which never gets colours, wraps or control characters."""
+
+import sys
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH_WHEN_PIPED = 200
+
+
+class QuietConsole(Console):
+    """A console whose reader may go away: that is their right, and no error of the command."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console on standard output, or on `stream`. Only a terminal gets colours (`NO_COLOR` is obeyed)."""
+    target = sys.stdout if stream is None else stream
+    on_terminal = target.isatty()
+    return QuietConsole(
+        file=target,
+        force_terminal=on_terminal,
+        color_system="auto" if on_terminal else None,
+        width=None if on_terminal else WIDTH_WHEN_PIPED,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not on_terminal,
+    )
+
+
+def shown(text: str, style: str = "") -> Text:
+    """Return `text` as it may be shown: what a runner wrote must not be able to steer the reader's terminal."""
+    return Text("".join(letter if letter.isprintable() else _escaped(letter) for letter in text), style=style)
+
+
+def _escaped(letter: str) -> str:
+    return "    " if letter == "\t" else letter.encode("unicode_escape").decode("ascii")
+
+
+def complain(message: str, remedy: str) -> None:
+    """Write one red line to standard error: what is wrong, then what to do."""
+    line = shown(f"ringwarden: {message.rstrip('.')}. ", "red")
+    console(sys.stderr).print(line.append_text(shown(remedy, "bold red")), soft_wrap=True)

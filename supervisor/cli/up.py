@@ -1,0 +1,47 @@
+"""`ringwarden up`: read the settings, then hand over to the daemon."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.cli.errors import CommandError
+from supervisor.cli.terminal import console, shown
+from supervisor.exit_code import ExitCode
+from supervisor.settings import load_settings
+from supervisor.state_directory import StateDirectoryError, StateDirectoryLocked
+
+DEFAULT_CONFIG = Path("ringwarden.toml")
+
+
+def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
+    """Run the daemon until it is told to stop. Blocks; returns the exit code.
+
+    Args:
+        flags: Settings by field name, None where the flag was not given.
+        config: The file to read; None means `ringwarden.toml` of the current folder, if there is one.
+    """
+    if config is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
+    settings = load_settings(flags, os.environ, config)
+    # Only now: `ringwarden --help` and a refused setting need no web server.
+    from supervisor.daemon import run_daemon  # noqa: PLC0415
+    from supervisor.model_source import ModelSourceError  # noqa: PLC0415
+    from transports.http.server import PortTaken  # noqa: PLC0415
+
+    try:
+        return run_daemon(settings, _announce)
+    except PortTaken as problem:
+        raise CommandError(
+            str(problem), "Stop what listens there, or choose another with --port.", ExitCode.UNAVAILABLE
+        ) from problem
+    except StateDirectoryLocked as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
+    except StateDirectoryError as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
+    except ModelSourceError as problem:
+        raise CommandError(str(problem), "Look at --model.", ExitCode.BAD_DATA) from problem
+
+
+def _announce(line: str) -> None:
+    console().print(shown(line))
