@@ -96,17 +96,21 @@ def prepare_generation(spec: GroupSpec, generation: int, base_environment: Mappi
     Raises:
         OSError: When the work folder cannot be written or no port is free.
     """
-    folder = spec.work_folder / f"generation-{generation}"
+    folder = _folder(spec, generation)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     hostfile: Path | None = None
     if spec.backend != "none":
         hostfile = folder / "hosts.json"
         write_hostfile(hostfile, free_loopback_ports(spec.world_size))
-    return [_rank_launch(spec, generation, rank, folder, hostfile, base_environment) for rank in range(spec.world_size)]
+    return [_rank_launch(spec, generation, rank, hostfile, base_environment) for rank in range(spec.world_size)]
+
+
+def _folder(spec: GroupSpec, generation: int) -> Path:
+    return spec.work_folder / f"generation-{generation}"
 
 
 def _rank_launch(
-    spec: GroupSpec, generation: int, rank: int, folder: Path, hostfile: Path | None, base: Mapping[str, str]
+    spec: GroupSpec, generation: int, rank: int, hostfile: Path | None, base: Mapping[str, str]
 ) -> RunnerLaunch:
     configure = Configure(
         rank=rank,
@@ -126,5 +130,5 @@ def _rank_launch(
         node=spec.node,
         configure=configure,
         environment=runner_environment(base, rank, hostfile),
-        dump_path=folder / f"rank-{rank}.stacks",
+        dump_path=_folder(spec, generation) / f"rank-{rank}.stacks",
     )

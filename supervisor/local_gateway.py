@@ -1,10 +1,8 @@
 """The supervisor as the HTTP surface sees it: one group on this node."""
 
-import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 
@@ -151,8 +149,3 @@ class LocalGateway:
                 message = f"The group is restarting after a failure. {group.reason or ''}".strip()
                 wait_s = self._group.expected_wait_s
                 return Refusal(RefusalCode.RUNNER_RESTARTING, message, retry_after_s=wait_s, incident=incident)
-
-
-def served_name(model: str) -> str:
-    """The id under which a model is served: a repository id or built-in name as it is, a folder by its last part."""
-    return Path(model).name if re.search(r"^[./~]|\\\\", model) else model
