@@ -1,0 +1,69 @@
+"""Puts the HTTP surface together over a gateway."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from transports.http.edge import Edge
+from transports.http.errors import ApiError
+from transports.http.gateway import Gateway
+from transports.http.generation_endpoint import GenerationEndpoint
+from transports.http.limits import HttpLimits, HttpSecurity
+from transports.http.openai.chat import ChatSurface
+from transports.http.openai.completions import CompletionSurface
+from transports.http.request_id import request_id_of
+from transports.http.status_endpoints import StatusEndpoints
+
+
+def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | None = None) -> Starlette:
+    """Return the ASGI application; every path and every failure of it answers in the documented shapes.
+
+    Args:
+        gateway: The supervisor.
+        limits: What one client may cost.
+        security: Who may ask; by default everybody who reaches a loopback name.
+    """
+    status = StatusEndpoints(gateway)
+    routes = [
+        Route("/v1/chat/completions", GenerationEndpoint(gateway, ChatSurface(), limits), methods=["POST"]),
+        Route("/v1/completions", GenerationEndpoint(gateway, CompletionSurface(), limits), methods=["POST"]),
+        Route("/v1/models", status.models),
+        Route("/v1/models/{model_id:path}", status.model),
+        Route("/health/live", status.live),
+        Route("/health/ready", status.ready),
+        Route("/cluster", status.cluster),
+        Route("/incidents", status.incidents),
+        Route("/incidents/{incident_id}", status.incident),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity())],
+        exception_handlers={HTTPException: _on_routing_error, ApiError: _on_api_error},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _on_api_error(request: Request, exc: Exception) -> Response:
+    if not isinstance(exc, ApiError):
+        raise exc
+    return exc.response(request_id_of(request.scope))
+
+
+async def _on_routing_error(request: Request, exc: Exception) -> Response:
+    """Answer what starlette itself refuses: no route, or no such method on it."""
+    if not isinstance(exc, HTTPException):
+        raise exc
+    path: str = request.scope["path"][:200]
+    if exc.status_code == 404:
+        error = ApiError(404, "not_found", f"There is no {path!r} here. docs/api.md lists the paths.")
+    elif exc.status_code == 405:
+        allowed = (exc.headers or {}).get("Allow", "")
+        message = f"{path!r} does not take {request.method[:20]}. Use {allowed}."
+        error = ApiError(405, "method_not_allowed", message, headers={"allow": allowed})
+    else:
+        error = ApiError(exc.status_code, "invalid_request_error", exc.detail)
+    return error.response(request_id_of(request.scope))

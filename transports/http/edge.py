@@ -1,0 +1,80 @@
+"""The outermost layer: who may come in, the request id, and an answer in our shape for whatever goes wrong inside."""
+
+import asyncio
+import logging
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from transports.http.access import check_access
+from transports.http.errors import ApiError, internal_error, stopping_error
+from transports.http.limits import HttpLimits, HttpSecurity
+from transports.http.request_body import ClientGone
+from transports.http.request_id import choose_request_id
+
+_LOG = logging.getLogger("ringwarden.http")
+_LAST_WORDS_S = 1.0
+
+
+class Edge:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: The application.
+        limits: Header bytes allowed.
+        security: Hosts and key allowed.
+    """
+
+    def __init__(self, app: ASGIApp, limits: HttpLimits, security: HttpSecurity) -> None:
+        self._app = app
+        self._limits = limits
+        self._security = security
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, always with an `x-request-id`, never with another error shape."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        response = _Response(scope, receive, send, choose_request_id(scope))
+        try:
+            check_access(scope, self._limits, self._security)
+            await self._app(scope, receive, response.send)
+        except ApiError as error:
+            await response.refuse(error)
+        except ClientGone:
+            _LOG.info("request %s: the client went away", response.request_id)
+        except asyncio.CancelledError:
+            with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                await response.refuse(stopping_error())
+            if not response.ended:
+                raise
+        except Exception:
+            _LOG.exception("request %s failed inside the service", response.request_id)
+            await response.refuse(internal_error())
+            if not response.ended:
+                raise  # The head is out and the body is not whole: the server cuts the connection.
+
+
+class _Response:
+    """Sees how far a response has come."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.request_id = request_id
+        self.started = False
+        self.ended = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+        elif not message.get("more_body", False):
+            self.ended = True
+        await self._send(message)
+
+    async def refuse(self, error: ApiError) -> None:
+        """Answer with `error` unless the head is already out."""
+        if not self.started:
+            await error.response(self.request_id)(self._scope, self._receive, self.send)

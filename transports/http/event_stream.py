@@ -1,0 +1,124 @@
+"""Writes a streamed answer to its client: the shell around `StreamAnswer`.
+
+Three tasks share it: one reads the task's events, one watches the clock, and this one writes. Whatever ends the
+writing, a stream that has begun gets its one terminal event; where even that cannot be written the connection is cut,
+which clients see as a failure too.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import anyio
+from starlette.types import Send
+
+from transports.http.companions import run_beside
+from transports.http.errors import ApiError, internal_error, stopping_error
+from transports.http.gateway import TaskStream
+from transports.http.limits import HttpLimits
+from transports.http.mailbox import Mailbox
+from transports.http.stream_answer import StreamAnswer
+
+_LOG = logging.getLogger("ringwarden.http")
+_LAST_WORDS_S = 1.0
+
+_HEAD = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class EventStream:
+    """One streamed response.
+
+    Args:
+        answer: Decides what is written.
+        send: The response's ASGI channel.
+        limits: Silence, slowness and memory allowed.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, answer: StreamAnswer, send: Send, limits: HttpLimits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._answer = answer
+        self._send = send
+        self._limits = limits
+        self._clock = clock
+        self._mailbox = Mailbox(limits.max_pending_events)
+        self._reader_failure: Exception | None = None
+        self._head_sent = False
+        self._body_ended = False
+        self._last_write_s = clock()
+        self._writing_since_s: float | None = None
+
+    async def relay(self, stream: TaskStream) -> None:
+        """Write the events of `stream` until its terminal one.
+
+        Raises:
+            ApiError: The task failed before anything was written.
+            ClientGone: The client left its stream unread for `write_timeout_s`.
+        """
+        try:
+            await run_beside(self._write, lambda: self._read(stream), self._watch_clock)
+        except asyncio.CancelledError:
+            if self._head_sent and not self._body_ended:
+                with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                    await self._end(stopping_error(self._answer.tokens_emitted))
+            raise
+
+    async def _read(self, stream: TaskStream) -> None:
+        try:
+            async for event in stream.events():
+                await self._mailbox.put(event)
+        except Exception as exc:  # noqa: BLE001 - becomes the stream's terminal event.
+            self._reader_failure = exc
+        self._mailbox.close()
+        await anyio.sleep_forever()
+
+    async def _watch_clock(self) -> None:
+        """Wake the writer twice per comment interval; return when it is stuck on a client that does not read."""
+        while True:
+            await anyio.sleep(self._limits.comment_interval_s / 2)
+            since_s = self._writing_since_s
+            if since_s is not None and self._clock() - since_s > self._limits.write_timeout_s:
+                return
+            self._mailbox.nudge()
+
+    async def _write(self) -> None:
+        try:
+            while not self._answer.ended:
+                await self._write_once()
+        except ApiError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the client must not take it for the end.
+            _LOG.exception("a stream failed inside the service")
+            await self._end(internal_error(self._answer.tokens_emitted))
+
+    async def _write_once(self) -> None:
+        events = await self._mailbox.take()
+        answer = self._answer
+        data = b"".join([answer.handle(event) for event in events])
+        if not events and self._mailbox.closed:
+            if self._reader_failure is not None:
+                raise self._reader_failure
+            data = answer.stopped()
+        if data or answer.ended:
+            await self._put(data)
+        elif answer.opened and self._clock() - self._last_write_s >= self._limits.comment_interval_s / 2:
+            await self._put(answer.comment())
+
+    async def _end(self, error: ApiError) -> None:
+        await self._put(self._answer.fail(error))
+
+    async def _put(self, data: bytes) -> None:
+        self._writing_since_s = self._clock()
+        if not self._head_sent:
+            self._head_sent = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEAD]})
+        self._body_ended = self._answer.ended
+        await self._send({"type": "http.response.body", "body": data, "more_body": not self._body_ended})
+        self._writing_since_s = None
+        self._last_write_s = self._clock()

@@ -1,0 +1,115 @@
+"""One generating endpoint: from a request body to an answer, streamed or whole, through the gateway."""
+
+import time
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from transports.http.companions import run_beside, until_disconnect
+from transports.http.error_rows import error_of_incident, error_of_refusal, error_of_rejection
+from transports.http.errors import ApiError, internal_error
+from transports.http.event_stream import EventStream
+from transports.http.gateway import Gateway, Refusal, TaskStream
+from transports.http.generation import AnswerIdentity, Generation, Surface
+from transports.http.limits import HttpLimits
+from transports.http.request_body import read_body
+from transports.http.request_id import request_id_of
+from transports.http.stream_answer import StreamAnswer, cancelled_error
+from transports.messages import ErrorChunk, TaskFinished, TaskRejected, TokenChunk
+
+
+class GenerationEndpoint:
+    """An ASGI application for one path.
+
+    The client's connection is watched from the moment its body is read: when it closes, the gateway's context is
+    left, which cancels the task, streamed or not.
+
+    Args:
+        gateway: The supervisor.
+        surface: The API's shapes.
+        limits: What one client may cost.
+    """
+
+    def __init__(self, gateway: Gateway, surface: Surface, limits: HttpLimits) -> None:
+        self._gateway = gateway
+        self._surface = surface
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            ApiError: Nothing was sent yet, and this is the answer.
+            ClientGone: Nobody reads the answer.
+        """
+        body = await read_body(scope, receive, self._limits)
+        generation = self._surface.parse(body)
+        request_id = request_id_of(scope)
+        if generation.stream:
+            await run_beside(lambda: self._stream(generation, request_id, send), lambda: until_disconnect(receive))
+            return
+        whole = await run_beside(lambda: self._whole(generation, request_id), lambda: until_disconnect(receive))
+        await Response(whole, media_type="application/json")(scope, receive, send)
+
+    async def _stream(self, generation: Generation, request_id: str, send: Send) -> None:
+        try:
+            async with self._submit(generation, request_id) as stream:
+                writer = self._surface.stream_writer(_identity(generation, stream))
+                await EventStream(StreamAnswer(writer, request_id), send, self._limits).relay(stream)
+        except Refusal as refusal:
+            raise error_of_refusal(refusal) from refusal
+
+    async def _whole(self, generation: Generation, request_id: str) -> bytes:
+        try:
+            async with self._submit(generation, request_id) as stream:
+                text, finished = await self._collect(stream)
+                return self._surface.whole(_identity(generation, stream), text, finished)
+        except Refusal as refusal:
+            raise error_of_refusal(refusal) from refusal
+
+    def _submit(self, generation: Generation, request_id: str):
+        return self._gateway.submit(generation.model, generation.prompt, generation.sampling, request_id)
+
+    async def _collect(self, stream: TaskStream) -> tuple[str, TaskFinished]:
+        texts: list[str] = []
+        tokens = 0
+        held_bytes = 0
+        async for event in stream.events():
+            match event:
+                case TokenChunk():
+                    tokens += 1
+                    held_bytes += len(event.text) * 4
+                    if held_bytes > self._limits.max_answer_bytes:
+                        raise _answer_too_long(tokens, self._limits)
+                    texts.append(event.text)
+                case TaskFinished():
+                    if event.finish_reason == "cancelled":
+                        raise cancelled_error(tokens)
+                    texts.append(event.text)
+                    return "".join(texts), event
+                case TaskRejected():
+                    raise error_of_rejection(event, tokens)
+                case ErrorChunk():
+                    raise error_of_incident(event)
+                case _:
+                    pass
+        raise internal_error(tokens)
+
+
+def _identity(generation: Generation, stream: TaskStream) -> AnswerIdentity:
+    return AnswerIdentity(
+        task_id=stream.task_id,
+        model=generation.model,
+        created=int(time.time()),
+        include_usage=generation.include_usage,
+    )
+
+
+def _answer_too_long(tokens: int, limits: HttpLimits) -> ApiError:
+    return ApiError(
+        500,
+        "answer_too_long",
+        f"The answer is longer than the {limits.max_answer_bytes} bytes that are held for an answer that is not "
+        "streamed. Set `max_tokens`, or `stream: true`.",
+        tokens_emitted=tokens,
+    )

@@ -1,0 +1,111 @@
+"""`/v1/chat/completions`: its request and answer shapes. Implements `Surface`."""
+
+from typing import Any
+
+import msgspec
+
+from transports.http.errors import invalid_request
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
+from transports.http.openai.messages import Message, template_messages
+from transports.http.openai.sampling import SamplingFields, include_usage_of, refuse_unsupported, sampling_of
+from transports.http.request_body import check_free_form, decode_body
+from transports.messages import ChatPrompt, TaskFinished
+
+_SHAPE = ChoiceShape(
+    before_text=b'{"index":0,"delta":{"content":',
+    after_text=b'},"logprobs":null,"finish_reason":',
+    empty=b'{"index":0,"delta":{},"logprobs":null,"finish_reason":',
+    opening=b'{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":',
+)
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """`response_format`; only `text` is served."""
+
+    type: str
+
+
+class ChatRequest(SamplingFields, kw_only=True):
+    """The body of a chat request, as far as it is read."""
+
+    messages: list[Message]
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+class ChatSurface:
+    """Reads chat requests and writes chat answers."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(ChatRequest)
+        self._encoder = msgspec.json.Encoder()
+
+    def parse(self, body: bytes) -> Generation:
+        """Read and check a chat request; see `Surface.parse`."""
+        request = decode_body(self._decoder, body)
+        _check_features(request)
+        return Generation(
+            model=request.model,
+            prompt=ChatPrompt(
+                messages=template_messages(request.messages),
+                tools=_tools_of(request),
+                template_arguments=_template_arguments_of(request),
+            ),
+            sampling=sampling_of(request),
+            stream=bool(request.stream),
+            include_usage=include_usage_of(request),
+        )
+
+    def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:
+        """Return the writer of one streamed answer."""
+        return ChunkWriter(identity, _answer_id(identity), "chat.completion.chunk", _SHAPE)
+
+    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+        """Return a `chat.completion`."""
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finished.finish_reason}
+        return self._encoder.encode(
+            {
+                "id": _answer_id(identity),
+                "object": "chat.completion",
+                "created": identity.created,
+                "model": identity.model,
+                "choices": [choice],
+                "usage": usage_of(finished),
+            }
+        )
+
+
+def _answer_id(identity: AnswerIdentity) -> str:
+    return f"chatcmpl-{identity.task_id}"
+
+
+def _check_features(request: ChatRequest) -> None:
+    refuse_unsupported({"logprobs": request.logprobs, "top_logprobs": request.top_logprobs})
+    if request.response_format is not None and request.response_format.type != "text":
+        raise invalid_request(
+            "response_format",
+            f"`response_format` is `{request.response_format.type}`; only `text` is supported. Leave it out.",
+        )
+    if request.tool_choice not in (None, "auto", "none"):
+        raise invalid_request(
+            "tool_choice", "`tool_choice` must be `auto` or `none`: a tool call cannot be forced. Leave it out."
+        )
+
+
+def _tools_of(request: ChatRequest) -> tuple[dict[str, Any], ...]:
+    if not request.tools or request.tool_choice == "none":
+        return ()
+    check_free_form("tools", request.tools)
+    return tuple(request.tools)
+
+
+def _template_arguments_of(request: ChatRequest) -> dict[str, Any]:
+    arguments = request.chat_template_kwargs or {}
+    check_free_form("chat_template_kwargs", arguments)
+    return arguments

@@ -1,0 +1,88 @@
+"""Chunks of an OpenAI event stream, written with one JSON encoding per token: that of its text."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from transports.http.errors import ErrorBody
+from transports.http.generation import AnswerIdentity
+from transports.messages import TaskFinished
+
+_ENCODER = msgspec.json.Encoder()
+_DONE = b"data: [DONE]\n\n"
+
+# Line ends to clients that split text the Unicode way (httpx `iter_lines`), though not to the SSE standard.
+_UNICODE_LINE_ENDS = (("\x85".encode(), b"\\u0085"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
+
+
+class ChoiceShape(NamedTuple):
+    """How one endpoint writes the only entry of `choices`, up to and without its `finish_reason`.
+
+    `opening` is the entry of a first chunk without text, None when there is no such chunk.
+    """
+
+    before_text: bytes
+    after_text: bytes
+    empty: bytes
+    opening: bytes | None
+
+
+class ChunkWriter:
+    """Writes one answer's chunks. Implements `StreamWriter`.
+
+    Args:
+        identity: Repeated in each chunk.
+        answer_id: `id` of each chunk.
+        object_name: `object` of each chunk.
+        shape: The endpoint's `choices` entry.
+    """
+
+    def __init__(self, identity: AnswerIdentity, answer_id: str, object_name: str, shape: ChoiceShape) -> None:
+        chunk = {"id": answer_id, "object": object_name, "created": identity.created, "model": identity.model}
+        self._start = b"data: " + _ENCODER.encode(chunk)[:-1] + b',"choices":['
+        self._shape = shape
+        self._include_usage = identity.include_usage
+        self._tail = b'],"usage":null}\n\n' if identity.include_usage else b"]}\n\n"
+        self._before_text = self._start + shape.before_text
+        self._after_text = shape.after_text + b"null}" + self._tail
+
+    def opening(self) -> bytes:
+        """Return the role chunk where the endpoint has one."""
+        return b"" if self._shape.opening is None else self._start + self._shape.opening + b"null}" + self._tail
+
+    def text(self, text: str) -> bytes:
+        """Return one chunk of text."""
+        return self._before_text + encode_text(text) + self._after_text
+
+    def finish(self, finished: TaskFinished) -> bytes:
+        """Return held-back text, the finish chunk, usage where asked for, and `[DONE]`."""
+        held_back = self.text(finished.text) if finished.text else b""
+        last = self._start + self._shape.empty + _ENCODER.encode(finished.finish_reason) + b"}" + self._tail
+        return held_back + last + self._usage(finished) + _DONE
+
+    def failure(self, error: ErrorBody) -> bytes:
+        """Return the chunk-shaped error that every OpenAI SDK raises on; no `[DONE]` may follow it."""
+        return self._start + self._shape.empty + b'"error"}],"error":' + _ENCODER.encode(error) + b"}\n\n"
+
+    def _usage(self, finished: TaskFinished) -> bytes:
+        if not self._include_usage:
+            return b""
+        return self._start + b'],"usage":' + _ENCODER.encode(usage_of(finished)) + b"}\n\n"
+
+
+def encode_text(text: str) -> bytes:
+    """Return `text` as a JSON string without any character that some client takes for a line end."""
+    encoded = _ENCODER.encode(text)
+    if not text.isascii():
+        for raw, escaped in _UNICODE_LINE_ENDS:
+            encoded = encoded.replace(raw, escaped)
+    return encoded
+
+
+def usage_of(finished: TaskFinished) -> dict[str, Any]:
+    """Return OpenAI's `usage` object."""
+    return {
+        "prompt_tokens": finished.prompt_tokens,
+        "completion_tokens": finished.completion_tokens,
+        "total_tokens": finished.prompt_tokens + finished.completion_tokens,
+    }

@@ -1,0 +1,91 @@
+"""Chat messages: checked, and brought into the shape that models' chat templates read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from transports.http.errors import invalid_request
+from transports.http.request_body import check_free_form
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+_ROLES_WITHOUT_CONTENT = ("assistant", "tool")
+
+
+class ContentPart(msgspec.Struct, frozen=True):
+    """One part of a message's content; only `text` is served."""
+
+    type: str
+    text: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One chat message. `role` is checked by hand, for an error that lists the roles."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+def template_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]:
+    """Return the messages for a chat template: content as one string, tool call arguments as objects.
+
+    Raises:
+        ApiError: 400 with the path of the field at fault.
+    """
+    if not messages:
+        raise invalid_request("messages", "`messages` is empty. Send at least one message.")
+    return tuple(_template_message(f"messages[{index}]", message) for index, message in enumerate(messages))
+
+
+def _template_message(param: str, message: Message) -> dict[str, Any]:
+    if message.role not in ROLES:
+        raise invalid_request(f"{param}.role", f"`{param}.role` is {message.role!r}; use one of {', '.join(ROLES)}.")
+    result: dict[str, Any] = {"role": message.role, "content": _content(f"{param}.content", message)}
+    if message.name is not None:
+        result["name"] = message.name
+    if message.tool_call_id is not None:
+        result["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        result["tool_calls"] = [
+            _template_tool_call(f"{param}.tool_calls[{index}]", call) for index, call in enumerate(message.tool_calls)
+        ]
+    return result
+
+
+def _content(param: str, message: Message) -> str:
+    content = message.content
+    if isinstance(content, str):
+        return content
+    if content is None:
+        if message.role in _ROLES_WITHOUT_CONTENT:
+            return ""
+        raise invalid_request(param, f"`{param}` is missing. A {message.role} message needs text.")
+    return "".join(_part_text(f"{param}[{index}]", part) for index, part in enumerate(content))
+
+
+def _part_text(param: str, part: ContentPart) -> str:
+    if part.type != "text":
+        raise invalid_request(
+            f"{param}.type", f"`{param}.type` is {part.type!r}; only `text` parts are supported. Send text."
+        )
+    if part.text is None:
+        raise invalid_request(f"{param}.text", f"`{param}.text` is missing. Add the part's text.")
+    return part.text
+
+
+def _template_tool_call(param: str, call: dict[str, Any]) -> dict[str, Any]:
+    """Templates iterate over arguments, which OpenAI clients send as a string of JSON."""
+    check_free_form(param, call)
+    function: dict[str, Any] | Any = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):  # pyright: ignore[reportUnknownMemberType]
+        return call
+    arguments = f"{param}.function.arguments"
+    try:
+        decoded: Any = msgspec.json.decode(function["arguments"] or "{}")  # pyright: ignore[reportUnknownArgumentType]
+    except (ValueError, RecursionError) as exc:
+        raise invalid_request(arguments, f"`{arguments}` is not valid JSON. Send the arguments as JSON text.") from exc
+    check_free_form(arguments, decoded)
+    return {**call, "function": {**function, "arguments": decoded}}
