@@ -26,13 +26,15 @@ class IncidentLog:
         self._unwritten: OrderedDict[str, Incident] = OrderedDict()
         self._has_unwritten = anyio.Event()
 
-    def record(self, incident: Incident) -> None:
-        """Keep an incident, or the new version of one. Never blocks."""
+    def record(self, incident: Incident) -> bool:
+        """Keep an incident, or the new version of one; True when it is new. Never blocks."""
+        is_new = incident.incident_id not in self._recent
         self._recent[incident.incident_id] = incident
         while len(self._recent) > self._max_in_memory:
             self._recent.popitem(last=False)
         self._unwritten[incident.incident_id] = incident
         self._has_unwritten.set()
+        return is_new
 
     def newest_first(self) -> tuple[Incident, ...]:
         """The incidents in memory."""
