@@ -4,6 +4,7 @@ Nothing heavy is imported before the hello: the supervisor learns within millise
 """
 
 import argparse
+import contextlib
 import faulthandler
 import importlib.metadata
 import os
@@ -12,7 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from diagnostics.phase import Phase
@@ -24,6 +25,13 @@ from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
 from transports.messages import Configure, PhaseChanged, RunnerHello
 
 EXIT_FAILED = 1
+
+
+class _ArgumentParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As argparse, with the exit status of sysexits."""
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -44,21 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m runner", description="Started by a supervisor, never by hand.")
+    parser = _ArgumentParser(prog="python -m runner", description="Started by a supervisor, never by hand.")
     parser.add_argument("--rank", type=int, required=True, help="as in Configure; here so that `ps` shows it")
     parser.add_argument("--generation", type=int, required=True, help="put on every frame and demanded from every one")
     parser.add_argument("--channel-fd", type=int, required=True, help="inherited end of the private channel")
     parser.add_argument("--dump-fd", type=int, required=True, help="where stacks are dumped on SIGUSR1")
-    parser.error = _usage_error(parser)
     return parser.parse_args(arguments)
-
-
-def _usage_error(parser: argparse.ArgumentParser) -> Callable[[str], NoReturn]:
-    def fail(message: str) -> NoReturn:
-        parser.print_usage(sys.stderr)
-        parser.exit(os.EX_USAGE, f"python -m runner: {message}\n")
-
-    return fail
 
 
 def _hello() -> RunnerHello:
@@ -129,15 +128,14 @@ def _leave_failed(uplink: Uplink, error: BaseException) -> NoReturn:
         uplink.send_last(describe(error))
     except ChannelClosed:
         leave_without_supervisor()
-    try:
+    # stderr may be closed, and the exception may not be printable.
+    with contextlib.suppress(BaseException):
         traceback.print_exception(error)
-    except BaseException:  # noqa: BLE001, S110 - stderr may be closed, and the exception may not be printable
-        pass
     _leave(EXIT_FAILED)
 
 
 def _leave(code: int) -> NoReturn:
-    """End now: MLX's exit handlers and other threads could hang for ever, and the peers wait for our sockets to close."""
+    """End now: MLX's exit handlers could hang, and the peers wait for our sockets to close."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

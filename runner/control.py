@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from runner.uplink import Uplink
 from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
-from transports.messages import Command, Configure, Progress, Shutdown
+from transports.messages import Command, Progress, Shutdown
 
 EXIT_SUPERVISOR_GONE = 75
 _PULSE_INTERVAL_S = 0.25
@@ -103,8 +103,6 @@ class Control:
     def _read(self) -> None:
         try:
             while (command := self._channel.receive()) is not None:
-                if isinstance(command, Configure):
-                    raise ProtocolViolation("a runner is configured once; restart it for another configuration")
                 if isinstance(command, Shutdown):
                     self._leave_unless_serving()
                 self._inbox.put(command)

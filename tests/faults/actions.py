@@ -1,7 +1,8 @@
 """What can go wrong in a scripted runner.
 
 Ends of the process:
-    raise              raise `exception` (a builtin, or RejectTask, ExceptionGroup, RecursionError made by recursing) with `message`
+    raise              raise `exception` with `message`: a builtin, RecursionError made by recursing, an ExceptionGroup
+                       of two, or `unprintable`, which has no text
     sys_exit           sys.exit(exit_code)
     exit               os._exit(exit_code), nothing flushed; with exit_code 0 a death that looks like success
     sigsegv            write `line` to fd 2 if given, then SIGSEGV by reading address 0

@@ -3,7 +3,6 @@
 import argparse
 import gc
 import struct
-import sys
 
 import msgspec
 

@@ -52,9 +52,9 @@ class RunnerProcess:
         self._scan = 0
         ours, theirs = socket.socketpair()
         self.socket = ours
-        self.dump = tempfile.TemporaryFile()
-        self.stdout = tempfile.TemporaryFile()
-        self.stderr = tempfile.TemporaryFile()
+        self.dump = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self.stdout = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         arguments = ["--rank", str(configure.rank), "--generation", str(configure.generation)]
         descriptors = ["--channel-fd", str(theirs.fileno()), "--dump-fd", str(self.dump.fileno())]
         self.started_at = time.monotonic()

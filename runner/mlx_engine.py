@@ -1,0 +1,176 @@
+"""The real engine: mlx-lm's continuous batching over an MLX distributed group.
+
+Numbers: greedy answers of a model on N ranks equal those on one rank as far as floating point sums do; a batch of
+several tasks may differ from a task alone in the last bits of its logits.
+"""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import mlx.core as mx
+
+from runner.engine import Generated, Prefilled, Report, StepOutput
+from runner.plan import PreparedTask
+from transports.messages import Configure, ModelFacts, SamplingParameters, StartTask
+
+if TYPE_CHECKING:
+    from runner.mlx_agreement import Broadcast
+    from runner.mlx_binding import Batch, Detokenizer, Model, Tokenizer
+
+_WARM_UP_PROMPT_TOKENS = 8
+_WARM_UP_TOKENS = 4
+_WARM_UP_TASK = "warm-up"
+
+
+class MlxText:
+    """One task's tokens as text. Tokens that would end a sequence have none, also when they are ignored."""
+
+    def __init__(self, detokenizer: "Detokenizer", silent: set[int]) -> None:
+        self._detokenizer = detokenizer
+        self._silent = silent
+
+    def add(self, token: int) -> str:
+        """Return the text that this token completes."""
+        if token in self._silent:
+            return ""
+        self._detokenizer.add_token(token)
+        return self._detokenizer.last_segment
+
+    def finish(self) -> str:
+        """Return the text of an incomplete end."""
+        self._detokenizer.finalize()
+        return self._detokenizer.last_segment
+
+
+class MlxEngine:
+    """See `runner.engine.Engine`. mlx-lm is imported while loading: the ranks meet before those seconds, not after."""
+
+    _broadcast: "Broadcast"
+    _batch: "Batch"
+    _model: "Model"
+    _tokenizer: "Tokenizer"
+    _facts: ModelFacts
+
+    def __init__(self, configuration: Configure) -> None:
+        self._configuration = configuration
+        self._group: mx.distributed.Group | None = None
+        self._uids: dict[str, int] = {}
+        self._task_ids: dict[int, str] = {}
+
+    def connect(self) -> None:
+        """Join the MLX group that the environment describes.
+
+        Raises:
+            RuntimeError: When the backend cannot start, or counts other ranks than the supervisor.
+        """
+        wanted = (self._configuration.rank, self._configuration.world_size)
+        if self._configuration.backend == "none":
+            if wanted != (0, 1):
+                raise RuntimeError(f"rank {wanted[0]} of {wanted[1]} needs a backend, but the backend is none")
+            return
+        group = mx.distributed.init(strict=True, backend=self._configuration.backend)
+        found = (group.rank(), group.size())
+        if found != wanted:
+            raise RuntimeError(f"MLX counts rank {found[0]} of {found[1]}, the supervisor {wanted[0]} of {wanted[1]}")
+        self._group = group if group.size() > 1 else None
+
+    def load(self, report: Report) -> ModelFacts:
+        """Load this rank's share and make an empty batch."""
+        from runner.mlx_agreement import Broadcast  # noqa: PLC0415 - after connecting
+        from runner.mlx_binding import batch_stream, new_batch  # noqa: PLC0415
+        from runner.mlx_loading import load  # noqa: PLC0415
+
+        configuration = self._configuration
+        self._model, self._tokenizer, self._facts = load(
+            Path(configuration.model), self._group, configuration.parallel, report
+        )
+        self._stream = batch_stream()
+        self._broadcast = Broadcast(self._group, self._stream)
+        self._batch = new_batch(
+            self._model,
+            max_sequences=configuration.max_concurrent_tasks,
+            prefill_step_tokens=configuration.prefill_step_tokens,
+        )
+        return self._facts
+
+    def warm_up(self, report: Report) -> None:
+        """Give all ranks the same random state, then run a short task through the batch."""
+        self.propose(secrets.token_bytes(8) if self._configuration.rank == 0 else b"")
+        mx.random.seed(int.from_bytes(self.agreed()))
+        sampling = SamplingParameters(max_tokens=_WARM_UP_TOKENS, temperature=0.0, ignore_eos=True)
+        tokens = (0,) * min(_WARM_UP_PROMPT_TOKENS, max(1, self._facts.context_tokens - _WARM_UP_TOKENS))
+        self.admit(PreparedTask(_WARM_UP_TASK, tokens, sampling))
+        done = 0
+        while self._uids:
+            done += sum(isinstance(output, Generated) for output in self.step())
+            report(done, _WARM_UP_TOKENS)
+
+    def prepare(self, task: StartTask) -> PreparedTask:
+        """Validate and tokenise."""
+        from runner.prompting import prepare  # noqa: PLC0415 - loaded with the model
+
+        return prepare(task, self._tokenizer, self._facts)
+
+    def text_stream(self, task: PreparedTask) -> MlxText:
+        """A detokenizer of the task's own."""
+        del task
+        return MlxText(self._tokenizer.detokenizer, self._tokenizer.eos_token_ids)
+
+    def propose(self, plan: bytes) -> None:
+        """Begin to share rank 0's plan."""
+        self._broadcast.propose(plan)
+
+    def agreed(self) -> bytes:
+        """Return rank 0's plan once all ranks have proposed."""
+        return self._broadcast.agreed()
+
+    def admit(self, task: PreparedTask) -> None:
+        """Put the task into the batch; it is computed from the next step on."""
+        from runner.mlx_binding import stop_tokens  # noqa: PLC0415 - loaded with the model
+        from runner.sampling import make_logits_processors, make_sampler  # noqa: PLC0415
+
+        sampling = task.sampling
+        assert sampling.max_tokens is not None
+        ends = () if sampling.ignore_eos else tuple(self._tokenizer.eos_token_ids)
+        (uid,) = self._batch.insert(
+            [list(task.tokens)],
+            max_tokens=[sampling.max_tokens],
+            samplers=[make_sampler(sampling, self._facts.vocabulary_size)],
+            logits_processors=[make_logits_processors(sampling, len(task.tokens), self._facts.context_tokens)],
+            stop_sequences=[stop_tokens(ends)],
+        )
+        self._uids[task.task_id] = uid
+        self._task_ids[uid] = task.task_id
+
+    def remove(self, task_ids: Sequence[str]) -> None:
+        """Take tasks out of the batch."""
+        uids = [self._uids.pop(task_id) for task_id in task_ids if task_id in self._uids]
+        for uid in uids:
+            del self._task_ids[uid]
+        if uids:
+            self._batch.remove(uids)
+
+    def step(self) -> Sequence[StepOutput]:
+        """One decode step for the running tasks and one chunk for the waiting prompts."""
+        prompts, tokens = self._batch.next()
+        outputs: list[StepOutput] = []
+        for prompt in prompts:
+            outputs.append(Prefilled(self._task_ids[prompt.uid], *prompt.progress))
+        for sampled in tokens:
+            task_id = self._task_ids[sampled.uid]
+            if sampled.finish_reason is None:
+                outputs.append(Generated(task_id, sampled.token))
+                continue
+            del self._task_ids[sampled.uid], self._uids[task_id]
+            ended_itself = sampled.finish_reason == "stop"
+            outputs.append(
+                Generated(task_id, None, "stop") if ended_itself else Generated(task_id, sampled.token, "length")
+            )
+        return outputs
+
+    def close(self) -> None:
+        """Let the last step finish on all ranks, so that no peer sees a socket close under it."""
+        mx.synchronize(cast(Any, self._stream))
+        self._batch.close()
