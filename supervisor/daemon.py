@@ -105,7 +105,9 @@ def _group(settings: Settings, state: StateDirectory, model: ResolvedModel, log:
         lifecycle=LifecycleLimits(start_timeout_s=settings.start_timeout_s, fatal_grace_s=settings.fatal_grace_s),
         drain_deadline_s=settings.drain_deadline_s,
     )
-    return GroupSupervisor(_spec(settings, model, _empty_folder(state.path / "group")), machine, limits, log)
+    return GroupSupervisor(
+        _spec(settings, model, _empty_folder(state.path / "group")), machine, limits, log, settings.stall_timeout_s
+    )
 
 
 def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupSpec:

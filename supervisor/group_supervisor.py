@@ -21,13 +21,16 @@ from supervisor.core.ladder import GRACEFUL, RELEASE
 from supervisor.incident_report import group_incident, runner_incident, start_failure, stopped_incident
 from supervisor.launch import GroupSpec, prepare_generation
 from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
+from supervisor.stall_watch import StallWatch
 from supervisor.task_router import RUNNER_TASK_EVENTS, TaskRouter
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
 from transports.messages import (
+    TERMINAL_EVENTS,
     CancelTask,
     ModelFacts,
     PhaseChanged,
+    Progress,
     Prompt,
     RunnerEvent,
     RunnerFailed,
@@ -61,10 +64,16 @@ class GroupSupervisor:
         group: The policy machine, not started.
         runner_limits: The bounds on each runner.
         observer: Who is told.
+        stall_timeout_s: Longest silence of a rank while a task is in flight.
     """
 
     def __init__(
-        self, spec: GroupSpec, group: machine.Group, runner_limits: RunnerLimits, observer: GroupObserver
+        self,
+        spec: GroupSpec,
+        group: machine.Group,
+        runner_limits: RunnerLimits,
+        observer: GroupObserver,
+        stall_timeout_s: float,
     ) -> None:
         self.spec = spec
         self.group = group
@@ -72,6 +81,7 @@ class GroupSupervisor:
         self.facts: ModelFacts | None = None
         self.incident: Incident | None = None
         self.tasks = TaskRouter()
+        self._stalls = StallWatch(stall_timeout_s, self.runners)
         self._runner_limits = runner_limits
         self._observer = observer
         self._task_group: TaskGroup | None = None
@@ -85,6 +95,7 @@ class GroupSupervisor:
         """Start the group and keep it going; returns when it was stopped. Cancelling it kills the runners."""
         async with anyio.create_task_group() as task_group:
             self._task_group = task_group
+            task_group.start_soon(self._stalls.watch)
             self._feed(machine.Start())
             await self._keep_deadlines()
             task_group.cancel_scope.cancel()
@@ -135,6 +146,7 @@ class GroupSupervisor:
             raise
         for rank in range(1, self.spec.world_size):
             self.runners[rank].send(WakeForTask(stream.task_id))
+        self._stalls.busy(is_busy=True)
         return stream
 
     def leave_task(self, task_id: str) -> None:
@@ -153,10 +165,15 @@ class GroupSupervisor:
         if isinstance(event, PhaseChanged):
             if event.phase is Phase.READY:
                 self._feed(machine.RankReady(rank, self.group.generation))
+        elif isinstance(event, Progress):
+            self._stalls.moved(rank)
         elif isinstance(event, ModelFacts):
             self.facts = event
-        elif rank == 0 and isinstance(event, RUNNER_TASK_EVENTS) and not self.tasks.deliver(event):
-            self._cancel(event.task_id)
+        elif rank == 0 and isinstance(event, RUNNER_TASK_EVENTS):
+            if not self.tasks.deliver(event):
+                self._cancel(event.task_id)
+            if isinstance(event, TERMINAL_EVENTS):
+                self._stalls.busy(is_busy=len(self.tasks) > 0)
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """A runner's output goes to the observer."""
@@ -261,6 +278,7 @@ class GroupSupervisor:
             self._revise(msgspec.structs.replace(self.incident, certificates=tuple(certificates)))
 
     def _became_ready(self) -> None:
+        self._stalls.begin()
         self._start_s = time.monotonic() - self._started_at
         if self.incident is not None and self._failed_at is not None:
             recovered_after_s = time.monotonic() - self._failed_at
@@ -268,6 +286,8 @@ class GroupSupervisor:
         self._failed_at = None
 
     def _declare(self, incident: Incident) -> None:
+        self._stalls.end()
+        self._stalls.busy(is_busy=False)
         self.tasks.fail_all(incident)
         self._revise(incident)
 

@@ -29,7 +29,7 @@ from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from supervisor.channel_end import SupervisorEnd
 from supervisor.core import lifecycle as machine
-from supervisor.core.ladder import GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
+from supervisor.core.ladder import GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.drain import drain
 from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
 from supervisor.launch import RunnerLaunch
@@ -117,6 +117,17 @@ class RunnerSupervisor:
         if not self._ladder.started:
             self._ladder = Ladder(steps)
         self._feed(machine.StopWanted())
+
+    def condemn(self, finding: SupervisorFinding) -> None:
+        """End the living runner because of what the supervisor found. Returns at once."""
+        if not self._ladder.started:
+            self._ladder = Ladder(RELEASE)
+        self._feed(machine.Condemned(finding))
+
+    def dump_stacks(self) -> None:
+        """Make the runner write its Python stacks into its dump file; it goes on."""
+        if self._child is not None:
+            self._child.signal_leader(RUNG_SIGNALS[Rung.STACK_DUMP])
 
     async def run(self) -> DeathCertificate:
         """Start the runner, supervise it to its end and return the certificate. Cancelling it kills the runner."""

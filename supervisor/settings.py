@@ -77,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fatal_grace_s: Annotated[
         float, Meta(ge=0, le=600, description="from a fatal line to declaring a live runner failed")
     ] = 5.0
+    stall_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="longest silence of a rank while a request is in flight")
+    ] = 120.0
     dead_man_s: Annotated[
         float, Meta(gt=0, le=600, description="to leave after the supervisor is gone, whatever the runner does")
     ] = 0.5

@@ -66,6 +66,12 @@ class ChannelEnded(msgspec.Struct, frozen=True, tag=True):
     violation: str | None = None
 
 
+class Condemned(msgspec.Struct, frozen=True, tag=True):
+    """The supervisor has found this runner at fault, although it lives: it has stalled."""
+
+    finding: SupervisorFinding
+
+
 class StopWanted(msgspec.Struct, frozen=True, tag=True):
     """The group wants this runner gone."""
 
@@ -74,7 +80,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
     """Time has passed; sent when `deadline` is reached."""
 
 
-LifecycleInput = Announced | Moved | FatalLine | ChannelEnded | StopWanted | Tick
+LifecycleInput = Announced | Moved | FatalLine | ChannelEnded | Condemned | StopWanted | Tick
 
 
 # --- actions ---
@@ -138,6 +144,8 @@ class Lifecycle:
                 return ()
             case ChannelEnded(violation):
                 finding = SupervisorFinding(Cause.PROTOCOL_VIOLATION, f"broke the channel's protocol: {violation}")
+                return self._end(finding)
+            case Condemned(finding):
                 return self._end(finding)
             case StopWanted():
                 return self._end(None)

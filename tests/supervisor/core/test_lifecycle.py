@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagnostics.cause import Cause
-from diagnostics.evidence import Diagnostic
+from diagnostics.evidence import Diagnostic, SupervisorFinding
 from diagnostics.phase import Phase
 from supervisor.core.lifecycle import (
     Announced,
     ChannelEnded,
+    Condemned,
     EndRunner,
     EnterPhase,
     FatalLine,
@@ -116,9 +117,16 @@ def test_a_broken_protocol_ends_the_runner_at_once() -> None:
     assert "frame of 0 bytes" in action.finding.message
 
 
+STALLED = Condemned(SupervisorFinding(Cause.STALLED, "made no progress"))
+
+
+def test_a_condemned_runner_is_ended_with_its_finding() -> None:
+    assert driven(Announced(Phase.CONNECTING)).handle(STALLED, 1.0) == (EndRunner(STALLED.finding),)
+
+
 ANY_INPUT = st.one_of(
     st.sampled_from([*Phase]).map(Announced),
-    st.sampled_from([Moved(), FatalLine(FATAL), ChannelEnded(), ChannelEnded("bad"), StopWanted(), Tick()]),
+    st.sampled_from([Moved(), FatalLine(FATAL), ChannelEnded(), ChannelEnded("bad"), StopWanted(), Tick(), STALLED]),
 )
 
 

@@ -1,0 +1,66 @@
+"""Turns huggingface_hub's progress bars into lines for a callback."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+
+class PercentReporter:
+    """Says each whole percent once. Thread-safe.
+
+    Args:
+        name: What is being downloaded.
+        total_bytes: All of it.
+        progress: Called with a line; never concurrently.
+    """
+
+    def __init__(self, name: str, total_bytes: int, progress: Callable[[str], None]) -> None:
+        self._name = name
+        self._total_bytes = total_bytes
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._percent = 0
+
+    def reached(self, done_bytes: float) -> None:
+        """Tell how many bytes are there. Going back, or past the total, is silent."""
+        percent = min(int(100 * done_bytes / self._total_bytes), 100) if self._total_bytes else 0
+        with self._lock:
+            if percent > self._percent:
+                self._percent = percent
+                self._progress(f"{self._name}: {percent}%")
+
+
+class _Nowhere:
+    """The terminal that a bar believes it draws on."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        return
+
+
+def silent_bar_class(reporter: PercentReporter) -> type[Any]:
+    """A tqdm class that draws nothing and tells `reporter` about bytes.
+
+    snapshot_download makes two byte bars, one for the network and one for the disk, and not every way of downloading
+    moves both; each reports, and the reporter keeps the one that is ahead.
+    """
+    from tqdm.std import tqdm  # noqa: PLC0415  # pyright: ignore[reportMissingModuleSource]
+
+    base: type[Any] = tqdm  # pyright: ignore[reportUnknownVariableType]
+
+    class SilentBar(base):
+        # No watcher thread may stay behind in the supervisor.
+        monitor_interval = 0
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "file": _Nowhere(), "disable": False})  # pyright: ignore[reportUnknownMemberType]
+
+        def update(self, n: float | None = 1) -> object:
+            drawn = cast("object", super().update(n))  # pyright: ignore[reportUnknownMemberType]
+            if self.unit == "B":
+                reporter.reached(float(self.n))
+            return drawn
+
+    return SilentBar
