@@ -120,6 +120,7 @@ def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupS
         engine=settings.engine,
         node=socket.gethostname(),
         work_folder=work_folder,
+        environment=dict(os.environ),
         max_concurrent_tasks=settings.max_concurrent_tasks,
         prefill_step_tokens=settings.prefill_step_tokens,
         dead_man_s=settings.dead_man_s,

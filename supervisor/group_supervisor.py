@@ -4,7 +4,6 @@ Everything runs on one event loop and every machine call is synchronous, so noth
 and the ledger see every event in the order in which it happened.
 """
 
-import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -229,7 +228,7 @@ class GroupSupervisor:
         self._incident_id = _new_incident_id()
         self._started_at = time.monotonic()
         try:
-            launches = prepare_generation(self.spec, generation, os.environ)
+            launches = prepare_generation(self.spec, generation)
         except OSError as exc:
             self._spawn(self._start_failed, generation, exc)
             return

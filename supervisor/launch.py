@@ -12,7 +12,10 @@ from transports.messages import Backend, Configure, Parallelism
 
 
 class GroupSpec(msgspec.Struct, frozen=True):
-    """What a group serves and how. `model_path` is a local folder; `work_folder` is the group's own."""
+    """What a group serves and how.
+
+    `model_path` is a local folder; `work_folder` is the group's own; runners inherit `environment`.
+    """
 
     model_id: str
     model_path: Path
@@ -22,6 +25,7 @@ class GroupSpec(msgspec.Struct, frozen=True):
     engine: str
     node: str
     work_folder: Path
+    environment: dict[str, str]
     max_concurrent_tasks: int = 8
     prefill_step_tokens: int = 512
     dead_man_s: float = 0.5
@@ -90,7 +94,7 @@ def runner_environment(base: Mapping[str, str], rank: int, hostfile: Path | None
     return environment
 
 
-def prepare_generation(spec: GroupSpec, generation: int, base_environment: Mapping[str, str]) -> list[RunnerLaunch]:
+def prepare_generation(spec: GroupSpec, generation: int) -> list[RunnerLaunch]:
     """Write the files that one generation's runners read and return what to start, one launch per rank.
 
     Raises:
@@ -102,16 +106,14 @@ def prepare_generation(spec: GroupSpec, generation: int, base_environment: Mappi
     if spec.backend != "none":
         hostfile = folder / "hosts.json"
         write_hostfile(hostfile, free_loopback_ports(spec.world_size))
-    return [_rank_launch(spec, generation, rank, hostfile, base_environment) for rank in range(spec.world_size)]
+    return [_rank_launch(spec, generation, rank, hostfile) for rank in range(spec.world_size)]
 
 
 def _folder(spec: GroupSpec, generation: int) -> Path:
     return spec.work_folder / f"generation-{generation}"
 
 
-def _rank_launch(
-    spec: GroupSpec, generation: int, rank: int, hostfile: Path | None, base: Mapping[str, str]
-) -> RunnerLaunch:
+def _rank_launch(spec: GroupSpec, generation: int, rank: int, hostfile: Path | None) -> RunnerLaunch:
     configure = Configure(
         rank=rank,
         world_size=spec.world_size,
@@ -129,6 +131,6 @@ def _rank_launch(
         generation=generation,
         node=spec.node,
         configure=configure,
-        environment=runner_environment(base, rank, hostfile),
+        environment=runner_environment(spec.environment, rank, hostfile),
         dump_path=_folder(spec, generation) / f"rank-{rank}.stacks",
     )
