@@ -18,8 +18,8 @@ def check_access(scope: Scope, limits: HttpLimits, security: HttpSecurity) -> No
         ApiError: 431, 403 or 401.
     """
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    head_bytes = sum(len(name) + len(value) for name, value in headers) + len(scope.get("raw_path", b""))
-    if head_bytes > limits.max_head_bytes:
+    line_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+    if line_bytes + sum(len(name) + len(value) + 4 for name, value in headers) > limits.max_head_bytes:
         raise head_too_large(limits)
     _check_host(scope, headers, security)
     if security.api_key is not None and scope["path"] not in _OPEN_PATHS:

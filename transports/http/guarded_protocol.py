@@ -82,7 +82,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._set_deadline(self.limits.linger_s, self._close)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser cannot read."""
+        """Answer what the parser cannot read; a request line beyond 64 KiB is one of these."""
+        if self._reading is _Reading.HEAD and self._head_bytes > self.limits.max_head_bytes:
+            self._refuse(head_too_large(self.limits))
+            return
         self._refuse(ApiError(400, "invalid_http", f"{msg} Send HTTP/1.1."))
 
     def _begin_head(self) -> None:

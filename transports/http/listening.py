@@ -30,6 +30,8 @@ def listen(host: str, port: int) -> socket.socket:
         PortTaken: Another program listens there.
         CannotListen: The host cannot be resolved or is not one of this machine, or the port is not allowed.
     """
+    if not 0 <= port <= 65_535:
+        raise CannotListen(f"{port} is not a port: ports are 0 to 65535. Choose another with --port.")
     family, address = _resolve(host, port)
     if port != 0 and _is_answered(family, address):
         raise PortTaken(host, port)
@@ -51,7 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, OverflowError, UnicodeError) as exc:
+    except (OSError, UnicodeError) as exc:
         raise CannotListen(f"cannot resolve {host}:{port}: {exc}. Use an address of this machine.") from exc
     family, _, _, _, address = found[0]
     return family, (str(address[0]), int(address[1]))

@@ -1,0 +1,1 @@
+"""The HTTP surface over a real server, with a scripted gateway as its only boundary."""

@@ -1,0 +1,186 @@
+"""A gateway whose tasks do what each test scripts. It stands for the supervisor: the boundary, not the thing tested."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+
+import anyio
+import anyio.to_thread
+
+from diagnostics.cause import Cause
+from diagnostics.incident import Confidence, Incident
+from diagnostics.phase import Phase
+from transports.http.gateway import ClusterView, GroupState, ModelView, RankView, Refusal
+from transports.messages import (
+    TERMINAL_EVENTS,
+    ErrorChunk,
+    Prompt,
+    SamplingParameters,
+    TaskAccepted,
+    TaskEvent,
+    TaskFinished,
+    TokenChunk,
+)
+
+DEADLINE_S = 20.0
+MODEL = "tiny"
+TASK = "task-1"
+
+INCIDENT = Incident(
+    incident_id="inc-7",
+    occurred_at=1_700_000_000.0,
+    node="node-a",
+    rank=1,
+    generation=3,
+    cause=Cause.KILLED_NO_STDERR,
+    phase=Phase.RUNNING,
+    confidence=Confidence.CERTAIN,
+    message="Rank 1 on node-a was killed by SIGKILL and wrote nothing about it.",
+    advice="Look for an out-of-memory kill in the system log.",
+    retryable=True,
+    next_step="The group starts again as generation 4.",
+)
+
+Script = Callable[["Gate"], AsyncIterator[TaskEvent]]
+
+
+class Gate:
+    """Something that a test does and a script waits for."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def wait(self) -> None:
+        opened = await anyio.to_thread.run_sync(self._opened.wait, DEADLINE_S, abandon_on_cancel=True)
+        assert opened, "the test never opened the gate"
+
+
+class Submission:
+    """What the HTTP surface asked for, and how it left. `left` and `cancelled` are read by the test's thread."""
+
+    def __init__(self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str) -> None:
+        self.model = model
+        self.prompt = prompt
+        self.sampling = sampling
+        self.request_id = request_id
+        self.entered = threading.Event()
+        self.left = threading.Event()
+        self.cancelled = False
+
+
+class ScriptedGateway:
+    """Plays one script for every submitted task."""
+
+    def __init__(self, script: Script | None = None, refusal: Refusal | None = None) -> None:
+        self.script = script or answer("Hello", " world")
+        self.refusal = refusal
+        self.gate = Gate()
+        self.enter_gate: Gate | None = None
+        self.submissions: list[Submission] = []
+        self.submitted = threading.Event()
+        self.is_ready = True
+        self.state = GroupState.READY
+
+    def models(self) -> tuple[ModelView, ...]:
+        return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
+
+    def cluster(self) -> ClusterView:
+        ranks = tuple(RankView(rank, 100 + rank, "node-a", Phase.READY, 3) for rank in (0, 1))
+        return ClusterView(MODEL, self.state, 3, 2, "tensor", "ring", ranks, 0, 1, reason="scripted", restart_in_s=4.2)
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def incidents(self) -> tuple[Incident, ...]:
+        return (INCIDENT,)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        return INCIDENT if incident_id == INCIDENT.incident_id else None
+
+    def submit(self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str) -> "_Context":
+        submission = Submission(model, prompt, sampling, request_id)
+        self.submissions.append(submission)
+        self.submitted.set()
+        return _Context(self, submission)
+
+
+class _Context:
+    """The context of one task, and its stream."""
+
+    def __init__(self, gateway: ScriptedGateway, submission: Submission) -> None:
+        self._gateway = gateway
+        self._submission = submission
+        self._terminal_seen = False
+        self.task_id = TASK
+
+    async def __aenter__(self) -> "_Context":
+        self._submission.entered.set()
+        try:
+            if self._gateway.enter_gate is not None:
+                await self._gateway.enter_gate.wait()
+        except BaseException:
+            self._submission.cancelled = True
+            self._submission.left.set()
+            raise
+        if self._gateway.refusal is not None:
+            raise self._gateway.refusal
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._submission.cancelled = not self._terminal_seen
+        self._submission.left.set()
+
+    async def events(self) -> AsyncIterator[TaskEvent]:
+        async for event in self._gateway.script(self._gateway.gate):
+            self._terminal_seen = isinstance(event, TERMINAL_EVENTS)
+            yield event
+
+
+def accepted(prompt_tokens: int = 5) -> TaskAccepted:
+    return TaskAccepted(TASK, prompt_tokens)
+
+
+def token(text: str, index: int = 0) -> TokenChunk:
+    return TokenChunk(TASK, index, 42, text)
+
+
+def finished(completion_tokens: int = 2, text: str = "", reason: str = "stop") -> TaskFinished:
+    return TaskFinished(TASK, reason, 5, completion_tokens, text)  # type: ignore[arg-type]
+
+
+def failed(tokens_emitted: int, incident: Incident = INCIDENT) -> ErrorChunk:
+    return ErrorChunk(TASK, incident, tokens_emitted)
+
+
+def play(*events: TaskEvent) -> Script:
+    """A script of events that are all there at once."""
+
+    async def script(gate: Gate) -> AsyncIterator[TaskEvent]:
+        for event in events:
+            yield event
+
+    return script
+
+
+def play_then_wait(before: Iterable[TaskEvent], after: Iterable[TaskEvent] = ()) -> Script:
+    """A script that stops in the middle until the test opens the gate."""
+
+    async def script(gate: Gate) -> AsyncIterator[TaskEvent]:
+        for event in before:
+            yield event
+        await gate.wait()
+        for event in after:
+            yield event
+
+    return script
+
+
+def answer(*texts: str) -> Script:
+    """A script of a whole, good answer."""
+    tokens = [token(text, index) for index, text in enumerate(texts)]
+    return play(accepted(), *tokens, finished(len(texts)))
