@@ -66,9 +66,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The application may look at the request now."""
+        super().on_headers_complete()
         self._reading = _Reading.BODY
         self._clear_deadline()
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The body is complete."""
