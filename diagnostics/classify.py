@@ -1,0 +1,259 @@
+"""One runner's evidence -> one diagnosis. Never raises, whatever the evidence holds."""
+
+from collections.abc import Callable
+
+from diagnostics.cause import Cause
+from diagnostics.causes import CAUSES
+from diagnostics.collector import DiagnosticCollector
+from diagnostics.evidence import DeathEvidence, Diagnostic, OperatingSystem, RunnerTerminationError
+from diagnostics.exit_status import describe_exit, signal_name, signal_of
+from diagnostics.incident import Confidence, Diagnosis
+from diagnostics.phase import STARTING_PHASES, Phase
+from diagnostics.root_cause import SIGNATURES, strength_of
+from diagnostics.signature import Strength
+
+_SIGKILL, _SIGTERM, _SIGABRT, _SIGSEGV = 9, 15, 6, 11
+_CRASH_SIGNALS = frozenset({4, 5, 8})
+_ENDED_FROM_OUTSIDE = frozenset({1, 2, _SIGKILL, _SIGTERM})
+_ON_REQUEST = (Phase.SHUTTING_DOWN, Phase.SHUTDOWN)
+_OVERRULED_FINDINGS = frozenset({Cause.STALLED, Cause.START_TIMEOUT})
+_MAX_TERMINATION_CHARACTERS = 256 * 1024
+
+
+def classify(evidence: DeathEvidence) -> Diagnosis:
+    """Say why the runner died, from its own evidence only.
+
+    The first rule of `RULES` that has an answer decides.
+
+    Args:
+        evidence: Everything known about the death; `exit_status` None means that the process has not ended.
+    """
+    facts = _Facts(evidence)
+    for rule in RULES:
+        diagnosis = rule(facts)
+        if diagnosis is not None:
+            return diagnosis
+    return _unknown(facts)
+
+
+class _Facts:
+    """The evidence, read once."""
+
+    def __init__(self, evidence: DeathEvidence) -> None:
+        self.evidence = evidence
+        self.system = evidence.operating_system
+        self.raised = _read_termination(evidence.termination_error, self.system)
+        self.printed = evidence.stderr.root_cause
+        self.signal = signal_of(evidence.exit_status)
+        self.ours = self.signal is not None and self.signal in evidence.signals_sent
+        self.symptom = next((one for one in evidence.stderr.diagnostics if one.symptom), None)
+
+    @property
+    def exit_words(self) -> str:
+        return describe_exit(self.evidence.exit_status, self.system)
+
+
+def _read_termination(error: RunnerTerminationError | None, system: OperatingSystem) -> Diagnostic | None:
+    if error is None:
+        return None
+    collector = DiagnosticCollector(system)
+    text = error.traceback if error.traceback.strip() else f"{error.type_name}: {error.message}"
+    collector.feed(text[-_MAX_TERMINATION_CHARACTERS:].encode("utf-8", "replace"))
+    found = collector.finish().root_cause
+    if found is not None and strength_of(found) > Strength.GENERIC:
+        return found
+    collector = DiagnosticCollector(system)
+    collector.feed(f"Traceback (most recent call last):\n{error.type_name}: {error.message[:4000]}".encode("utf-8", "replace"))
+    summary = collector.finish().root_cause
+    if found is None or (summary is not None and strength_of(summary) > Strength.GENERIC):
+        return summary
+    return found
+
+
+def _specific(diagnostic: Diagnostic | None) -> bool:
+    return diagnostic is not None and not diagnostic.symptom and strength_of(diagnostic) is Strength.SPECIFIC
+
+
+def _native(diagnostic: Diagnostic) -> bool:
+    signature = SIGNATURES.get(diagnostic.signature_id)
+    return signature is not None and signature.native
+
+
+# --- the rules, in order of precedence ---
+
+
+def _supervisor_finding(facts: _Facts) -> Diagnosis | None:
+    """What the supervisor saw explains its own signals; but a stall or a late start has a cause when one was printed."""
+    finding = facts.evidence.finding
+    if finding is None:
+        return None
+    if finding.kind in _OVERRULED_FINDINGS:
+        told = facts.raised or facts.printed
+        if told is not None and told.fatal and (_native(told) or _specific(told)):
+            started = facts.evidence.phase in STARTING_PHASES
+            if _native(told) or told.symptom or started:
+                return _told(told, Confidence.LIKELY)
+    return _diagnosis(finding.kind, Confidence.CERTAIN, finding.message)
+
+
+def _termination_error(facts: _Facts) -> Diagnosis | None:
+    """The runner's own last frame, read with the same catalogue as stderr."""
+    raised, printed = facts.raised, facts.printed
+    if facts.evidence.termination_error is None:
+        return None
+    if raised is None:
+        return _diagnosis(Cause.PYTHON_EXCEPTION_OTHER, Confidence.CERTAIN, _raised_words(facts))
+    if raised.symptom:
+        if _specific(printed) and printed is not None:
+            return _told(printed, Confidence.LIKELY)
+        return _told(facts.symptom or raised, Confidence.CERTAIN)
+    if strength_of(raised) <= Strength.GENERIC and _specific(printed) and printed is not None and _native(printed):
+        return _told(printed, Confidence.LIKELY)
+    if _asked_to_leave(raised) and facts.evidence.signals_sent:
+        return _killed_by_us(facts)
+    return _told(raised, Confidence.CERTAIN)
+
+
+def _raised_words(facts: _Facts) -> str:
+    error = facts.evidence.termination_error
+    if error is None:
+        return "raised an exception"
+    said = f"; its message was: {error.message[:300]}" if error.message else ""
+    return f"raised {error.type_name or 'an exception'}{said}"
+
+
+def _asked_to_leave(diagnostic: Diagnostic) -> bool:
+    return any(name in diagnostic.text for name in ("KeyboardInterrupt", "SystemExit", "CancelledError"))
+
+
+def _printed_cause(facts: _Facts) -> Diagnosis | None:
+    """A line on stderr names this process's own trouble, and the way that it ended does not contradict it."""
+    printed = facts.printed
+    if printed is None or printed.symptom:
+        return None
+    strength = strength_of(printed)
+    if strength is Strength.SPECIFIC:
+        ended_by_another = facts.signal in _ENDED_FROM_OUTSIDE or facts.signal == _SIGSEGV
+        return _told(printed, Confidence.LIKELY if ended_by_another else Confidence.CERTAIN)
+    if facts.signal in _ENDED_FROM_OUTSIDE and printed.kind is not Cause.KILLED_NO_STDERR:
+        return None
+    crashed_otherwise = facts.signal is not None and _crash(facts.signal, facts.system)[0] is not printed.kind
+    if strength <= Strength.GENERIC and crashed_otherwise and printed.kind is Cause.PYTHON_EXCEPTION_OTHER:
+        return None
+    return _told(printed, Confidence.CERTAIN if facts.evidence.exit_status is not None else Confidence.LIKELY)
+
+
+def _own_signal(facts: _Facts) -> Diagnosis | None:
+    """We ended it; a lost peer that it had complained about before is worth more than that."""
+    asked = facts.ours or (bool(facts.evidence.signals_sent) and facts.evidence.exit_status is not None)
+    if not asked:
+        return None
+    if facts.symptom is not None and facts.evidence.phase not in _ON_REQUEST:
+        return _told(facts.symptom, Confidence.LIKELY)
+    return _killed_by_us(facts)
+
+
+def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
+    """Nobody dies of SIGKILL or SIGTERM by losing a peer, so this outranks what it said about peers."""
+    if facts.signal not in _ENDED_FROM_OUTSIDE or facts.signal is None:
+        return None
+    name = signal_name(facts.signal, facts.system)
+    said = "it left no message" if not facts.evidence.stderr.diagnostics else "what it wrote before does not explain that"
+    message = f"was killed by {name} from outside Ringwarden; {said}"
+    return _diagnosis(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
+
+
+def _lost_peer(facts: _Facts) -> Diagnosis | None:
+    """All that is left is that a peer went away. An abort after the ring gave up is the ring's."""
+    if facts.symptom is None or facts.signal == _SIGSEGV:
+        return None
+    return _told(facts.symptom, Confidence.LIKELY)
+
+
+def _exit_signal(facts: _Facts) -> Diagnosis | None:
+    if facts.signal is None:
+        return None
+    cause, words = _crash(facts.signal, facts.system)
+    message = f"{words}; it left no message that explains it"
+    return _diagnosis(cause, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
+
+
+def _crash(signal: int, system: OperatingSystem) -> tuple[Cause, str]:
+    name = signal_name(signal, system)
+    if signal == _SIGSEGV:
+        return Cause.SEGFAULT, f"crashed with {name}, a segmentation fault"
+    if name == "SIGBUS":
+        return Cause.BUS_ERROR, f"crashed with {name}, a bus error"
+    if signal == _SIGABRT:
+        return Cause.ABORT_OTHER, f"aborted with {name}"
+    if signal in _CRASH_SIGNALS:
+        return Cause.ABORT_OTHER, f"crashed with {name}"
+    if signal in _ENDED_FROM_OUTSIDE:
+        return Cause.KILLED_NO_STDERR, f"was killed by {name}"
+    return Cause.UNKNOWN, f"was ended by {name}"
+
+
+def _exit_code(facts: _Facts) -> Diagnosis | None:
+    status = facts.evidence.exit_status
+    if status is None or status.code != 0:
+        return None
+    if facts.evidence.phase in _ON_REQUEST:
+        return _diagnosis(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, "ended when Ringwarden asked it to")
+    needed = "with work in flight" if facts.evidence.tasks_in_flight else "although nobody had asked it to"
+    return _diagnosis(
+        Cause.EXITED_EARLY, Confidence.CERTAIN, f"exited with code 0 {needed}", tail=facts.evidence.stderr.tail
+    )
+
+
+RULES: tuple[Callable[[_Facts], Diagnosis | None], ...] = (
+    _supervisor_finding,
+    _termination_error,
+    _printed_cause,
+    _own_signal,
+    _killed_from_outside,
+    _lost_peer,
+    _exit_signal,
+    _exit_code,
+)
+"""The precedence of evidence, first answer wins."""
+
+
+# --- making diagnoses ---
+
+
+def _unknown(facts: _Facts) -> Diagnosis:
+    tail = facts.evidence.stderr.tail
+    left = "nothing that it wrote explains why" if tail else "it left no message"
+    return _diagnosis(Cause.UNKNOWN, Confidence.POSSIBLE, f"{facts.exit_words}; {left}", tail=tail)
+
+
+def _killed_by_us(facts: _Facts) -> Diagnosis:
+    names = ", ".join(dict.fromkeys(signal_name(one, facts.system) for one in facts.evidence.signals_sent))
+    return _diagnosis(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, f"was stopped by Ringwarden; it had sent {names}")
+
+
+def _told(diagnostic: Diagnostic, confidence: Confidence) -> Diagnosis:
+    facts = CAUSES[diagnostic.kind]
+    return Diagnosis(
+        cause=diagnostic.kind,
+        confidence=confidence,
+        message=diagnostic.message,
+        advice=facts.advice,
+        retryable=facts.retryable,
+        peer_loss=diagnostic.symptom,
+        evidence=diagnostic.evidence,
+        evidence_line=diagnostic.line,
+    )
+
+
+def _diagnosis(cause: Cause, confidence: Confidence, message: str, tail: tuple[str, ...] = ()) -> Diagnosis:
+    facts = CAUSES[cause]
+    return Diagnosis(
+        cause=cause,
+        confidence=confidence,
+        message=message,
+        advice=facts.advice,
+        retryable=facts.retryable,
+        peer_loss=False,
+        evidence=tail,
+    )

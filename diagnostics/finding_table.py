@@ -1,0 +1,102 @@
+"""The findings of one stream: each kind once, counted, with the lines around its first occurrence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from diagnostics.evidence import Diagnostic
+from diagnostics.recogniser import Finding
+from diagnostics.text import clean
+
+MAX_TEXT_CHARACTERS = 1000
+
+
+@dataclass(slots=True)
+class _Row:
+    finding: Finding
+    before: tuple[str, ...]
+    after: list[str] = field(default_factory=list[str])
+    count: int = 1
+    last_index: int = 0
+
+    def diagnostic(self) -> Diagnostic:
+        finding, signature = self.finding, self.finding.signature
+        text = finding.text[:MAX_TEXT_CHARACTERS]
+        return Diagnostic(
+            kind=signature.cause,
+            line=finding.index,
+            count=self.count,
+            message=finding.message,
+            text=text,
+            evidence=(*self.before, text, *self.after),
+            signature_id=signature.id,
+            fatal=signature.fatal,
+            symptom=signature.symptom,
+        )
+
+
+class FindingTable:
+    """Bounded: at most `max_rows` different findings, each with at most `evidence_lines` lines before and after.
+
+    When it is full, a new finding takes the place of the weakest latest one, if it is stronger.
+    """
+
+    def __init__(self, evidence_lines: int, max_rows: int) -> None:
+        self._evidence_lines = evidence_lines
+        self._max_rows = max_rows
+        self._rows: dict[str, _Row] = {}
+        self._open: list[_Row] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no finding waits for the lines after it."""
+        return not self._open
+
+    def note_line(self, text: str) -> None:
+        """A line that came after the open findings."""
+        for row in self._open:
+            row.after.append(clean(text)[:MAX_TEXT_CHARACTERS])
+        self._open = [row for row in self._open if len(row.after) < self._evidence_lines]
+
+    def add(self, finding: Finding, before: Iterable[str], after: Iterable[str] = ()) -> Diagnostic | None:
+        """Record a finding; return its diagnostic when it is a new one."""
+        known = self._rows.get(finding.key)
+        if known is not None:
+            if known.last_index != finding.index:
+                known.count += 1
+                known.last_index = finding.index
+            return None
+        if len(self._rows) >= self._max_rows and not self._make_room(finding):
+            return None
+        clipped = tuple(line[:MAX_TEXT_CHARACTERS] for line in before)
+        row = _Row(finding, clipped[max(0, len(clipped) - self._evidence_lines) :], last_index=finding.index)
+        row.after.extend(line[:MAX_TEXT_CHARACTERS] for line in after)
+        self._rows[finding.key] = row
+        if len(row.after) < self._evidence_lines:
+            self._open.append(row)
+        return row.diagnostic()
+
+    def _make_room(self, finding: Finding) -> bool:
+        weakest = min(self._rows.values(), key=lambda row: (row.finding.signature.strength, -row.finding.index))
+        if weakest.finding.signature.strength >= finding.signature.strength:
+            return False
+        del self._rows[weakest.finding.key]
+        self._open = [row for row in self._open if row is not weakest]
+        return True
+
+    def merged_with(self, other: "FindingTable") -> tuple[Diagnostic, ...]:
+        """Both tables' diagnostics by line. `other` looked closer at some of the same lines: it adds, and refines."""
+        rows = dict(self._rows)
+        for key, row in other._rows.items():
+            mine = rows.get(key)
+            if mine is None:
+                rows[key] = row
+            elif row.finding.index < mine.finding.index:
+                row.count = max(row.count, mine.count)
+                rows[key] = row
+        strongest: dict[int, int] = {}
+        for row in rows.values():
+            index = row.finding.index
+            strongest[index] = max(strongest.get(index, 0), row.finding.signature.strength)
+        kept = [row for row in rows.values() if row.finding.signature.strength == strongest[row.finding.index]]
+        kept.sort(key=lambda row: (row.finding.index, row.finding.key))
+        return tuple(row.diagnostic() for row in kept[: self._max_rows])

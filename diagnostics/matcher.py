@@ -1,0 +1,84 @@
+"""Finding the best signature for one text."""
+
+import re
+from dataclasses import dataclass
+
+from diagnostics.errno_tables import describe_errno
+from diagnostics.evidence import OperatingSystem
+from diagnostics.signature import Signature
+from diagnostics.signatures import CATALOGUE
+from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery
+
+_COMPILED = tuple(
+    (row, re.compile(row.pattern), re.compile(row.context) if row.context else None) for row in CATALOGUE
+)
+_MAX_GROUP_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A signature found in a text, from `start` to `end`."""
+
+    signature: Signature
+    start: int
+    end: int
+    groups: dict[str, str]
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """Sorts matches of one text: lower is better."""
+        return -self.signature.strength, self.signature.fallback, self.start
+
+
+def find(text: str, context: str = "") -> list[Match]:
+    """Every signature that is found in `text`, in catalogue order. `context` is what raised it."""
+    matches: list[Match] = []
+    for row, pattern, needed in _COMPILED:
+        if row.keyword not in text or (needed is not None and not needed.search(context)):
+            continue
+        found = pattern.search(text)
+        if found is not None:
+            groups = {name: value or "" for name, value in found.groupdict().items()}
+            matches.append(Match(row, found.start(), found.end(), groups))
+    return matches
+
+
+def best_raised(text: str, context: str) -> Match | None:
+    """The best signature for the text of an exception."""
+    return min(find(text, context), key=lambda match: match.rank, default=None)
+
+
+def best_printed(text: str) -> Match | None:
+    """The best signature for a printed line, leaving out what it only quotes or reports as harmless."""
+    return min((match for match in find(text) if _is_meant(match, text)), key=lambda match: match.rank, default=None)
+
+
+def best_wrapped(first: str, second: str) -> Match | None:
+    """The best signature for a message that was wrapped from one line into the next; it must span both."""
+    left, right = first.rstrip(), second.lstrip()
+    best: Match | None = None
+    for joint in (" ", ""):
+        text = left + joint + right
+        for match in find(text):
+            spans = match.start < len(left) and match.end > len(left) + len(joint)
+            if spans and _is_meant(match, text) and (best is None or match.rank < best.rank):
+                best = match
+    return best
+
+
+def _is_meant(match: Match, text: str) -> bool:
+    row = match.signature
+    if is_quoted(text, match.start):
+        return False
+    if level_before(text, match.start) is Level.BENIGN and not row.any_level:
+        return row.native and is_glued(text, match.start)
+    return row.native or not tells_of_recovery(text)
+
+
+def message_of(match: Match, operating_system: OperatingSystem) -> str:
+    """The signature's sentence with the facts of this match filled in."""
+    values = {name: value[:_MAX_GROUP_CHARACTERS] or "an unknown number of" for name, value in match.groups.items()}
+    number = match.groups.get("errno", "")
+    if number.isdecimal() and len(number) < 10:
+        values["errno"] = describe_errno(int(number), operating_system)
+    return match.signature.message.format_map(values)

@@ -1,0 +1,137 @@
+"""One stream's lines -> findings: signatures, tracebacks, wrapped messages, JSON records."""
+
+from dataclasses import dataclass
+
+from diagnostics.evidence import OperatingSystem
+from diagnostics.matcher import Match, best_printed, best_raised, best_wrapped, message_of
+from diagnostics.signature import Signature, Strength
+from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
+from diagnostics.text import Level, body, clean, json_record, level_before, tells_of_recovery
+from diagnostics.traceback_blocks import Raised, TracebackReader, lone_exception
+
+_LEAVING = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit")
+"""Exceptions that mean "asked to leave", not "broken": weaker than any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A recognised line. Findings with the same `key` are the same failure, seen again."""
+
+    signature: Signature
+    index: int
+    text: str
+    message: str
+    key: str
+
+
+class Recogniser:
+    """Gives each line its meaning in the light of the lines before it.
+
+    Args:
+        operating_system: The system that wrote the log; decides how errno numbers read.
+    """
+
+    def __init__(self, operating_system: OperatingSystem) -> None:
+        self._system = operating_system
+        self._tracebacks = TracebackReader()
+        self._held: Finding | None = None
+        self._watch_next = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether a line without anything suspicious in it may be left out."""
+        return self._held is None and not self._watch_next and not self._tracebacks.active
+
+    @property
+    def held(self) -> tuple[Finding, ...]:
+        """A finding that waits for the next line, which may say more."""
+        return () if self._held is None else (self._held,)
+
+    def examine(self, index: int, raw_text: str, previous: str, *, suspicious: bool = True) -> list[Finding]:
+        """Take the next line.
+
+        Args:
+            index: Its number in the stream.
+            raw_text: As it was written.
+            previous: The line before it, because messages get wrapped; empty for none.
+            suspicious: Whether the line itself is a reason to look at the one after it.
+        """
+        self._watch_next = suspicious
+        text = clean(raw_text)
+        record = json_record(text)
+        if record is not None:
+            level, lines = record
+            findings = [] if level is Level.BENIGN else self._record(index, lines)
+            return self._release() + findings
+        return self._line(index, text, clean(previous))
+
+    def flush(self) -> list[Finding]:
+        """What is still held back, at the end of the stream."""
+        return self._release()
+
+    def _record(self, index: int, lines: tuple[str, ...]) -> list[Finding]:
+        inner = Recogniser(self._system)
+        findings: list[Finding] = []
+        for line in lines[:200]:
+            findings += inner.examine(index, line[:4000].lstrip("{"), "")
+        return findings + inner.flush()
+
+    def _line(self, index: int, text: str, previous: str) -> list[Finding]:
+        content = body(text)
+        raised = self._tracebacks.feed(index, content, previous)
+        if raised is not None:
+            return self._release() + self._end_of_traceback(raised, text)
+        match = best_printed(text)
+        if self._tracebacks.active and match is not None and not match.signature.native:
+            match = None
+        if (match is None or match.signature.fallback) and previous:
+            wrapped = best_wrapped(previous, text)
+            if wrapped is not None and (match is None or wrapped.rank < match.rank):
+                return self._wrapped(wrapped, index, text)
+        if match is not None:
+            return self._matched(match, index, text)
+        return self._release() + self._lone(index, text, content)
+
+    def _matched(self, match: Match, index: int, text: str) -> list[Finding]:
+        finding = self._finding(match, index, text)
+        released = self._release()
+        if match.signature.fallback:
+            self._held = finding
+            return released
+        return [*released, finding]
+
+    def _wrapped(self, match: Match, index: int, text: str) -> list[Finding]:
+        held, self._held = self._held, None
+        first = index if held is None else held.index
+        return [self._finding(match, first, text if held is None else held.text)]
+
+    def _lone(self, index: int, text: str, content: str) -> list[Finding]:
+        if self._tracebacks.active or level_before(text, len(text)) is not Level.NONE or tells_of_recovery(text):
+            return []
+        raised = lone_exception(index, content)
+        return [] if raised is None else [self._exception(raised, text)]
+
+    def _end_of_traceback(self, raised: Raised, text: str) -> list[Finding]:
+        if raised.ignored:
+            return []
+        finding = self._exception(raised, text)
+        # An exception that only wraps the one before it adds nothing, unless the catalogue knows its text.
+        wraps = raised.chained and finding.signature.strength <= Strength.GENERIC
+        return [] if wraps else [finding]
+
+    def _exception(self, raised: Raised, text: str) -> Finding:
+        match = best_raised(f"{raised.type_name}: {raised.message}", raised.context)
+        if match is not None and match.signature.strength > Strength.GENERIC:
+            return self._finding(match, raised.index, text)
+        weak = raised.background or raised.type_name.rpartition(".")[2] in _LEAVING
+        signature = BACKGROUND_EXCEPTION if weak else PYTHON_EXCEPTION
+        said = f"; its message was: {raised.message[:300]}" if raised.message else ""
+        message = signature.message.format(type=raised.type_name) + said
+        return Finding(signature, raised.index, text, message, f"{signature.id}:{raised.type_name}")
+
+    def _finding(self, match: Match, index: int, text: str) -> Finding:
+        return Finding(match.signature, index, text, message_of(match, self._system), match.signature.id)
+
+    def _release(self) -> list[Finding]:
+        held, self._held = self._held, None
+        return [] if held is None else [held]

@@ -1,0 +1,106 @@
+"""Reading one line of a log: escape codes, what stands in front of the message, and whether it only quotes."""
+
+import json
+import re
+from enum import IntEnum
+from typing import cast
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_TAG = re.compile(
+    r"(?:\[(?:rank|runner|node|worker|host)?[ =:#_]?\d+(?:[/,:]\d+)?\](?:<std(?:err|out)>)?:?"
+    r"|(?:rank|runner|node|worker)[ _=#-]?\d+ ?[|:>])\s?",
+    re.IGNORECASE,
+)
+_STAMP = re.compile(
+    r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?: std(?:err|out) [FP])?"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]+ [\w./-]+(?:\[\d+\])?:)\s?"
+)
+_LEVEL = re.compile(
+    r"(?:^|(?<=[\s|\[\-:(\]]))(?:(?P<low>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?)|(?P<high>ERROR|CRITICAL|FATAL))"
+    r"(?=\s*[\]|:\-)]|\s{1,8}\S)"
+    r"|\blevel=\"?(?:(?P<low2>trace|debug|info|notice|warn(?:ing)?)|(?P<high2>error|fatal|critical|panic))\b"
+    r"|\[(?:(?P<low3>debug|info|notice|warning)|(?P<high3>error|critical)) *\]"
+    r"|(?P<low4>\b(?:[A-Z]\w*)?[Ww]arning: )",
+)
+_QUOTING_KEY = re.compile(r"[\"'](?:content|prompt|text|messages?|input|arguments)[\"']\s*:")
+_RECOVERED = re.compile(
+    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back|fallback|recovered"
+    r"|ignoring|skipping|harmless|non-fatal|continuing)",
+    re.IGNORECASE,
+)
+_LEVEL_KEYS = ("level", "levelname", "severity", "lvl", "log.level")
+_TEXT_KEYS = ("message", "msg", "event", "text", "log")
+_TRACE_KEYS = ("exc_info", "exception", "traceback", "stack", "stack_trace", "exc_text", "error")
+
+
+class Level(IntEnum):
+    """How a log line presents itself."""
+
+    NONE = 0
+    BENIGN = 1
+    ERROR = 2
+
+
+def clean(text: str) -> str:
+    """`text` without escape codes and trailing white space."""
+    return (_ANSI.sub("", text) if "\x1b" in text else text).rstrip()
+
+
+def body(text: str) -> str:
+    """`text` without rank tags and time stamps in front; indentation behind them is kept."""
+    for _ in range(3):
+        found = _TAG.match(text) or _STAMP.match(text)
+        if found is None:
+            break
+        text = text[found.end() :]
+    return text
+
+
+def level_before(text: str, position: int) -> Level:
+    """The level of the last logging header in front of `position`."""
+    level = Level.NONE
+    for found in _LEVEL.finditer(text[: position + 8]):
+        if found.start() >= position:
+            break
+        level = Level.ERROR if (found.lastgroup or "").startswith("high") else Level.BENIGN
+    return level
+
+
+def is_quoted(text: str, position: int) -> bool:
+    """Whether the text at `position` is somebody's words inside quotes or a request body."""
+    before = text[:position]
+    return (
+        before.count('"') % 2 == 1
+        or before.endswith(("`", "\u201c", "'"))
+        or _QUOTING_KEY.search(before) is not None
+    )
+
+
+def is_glued(text: str, position: int) -> bool:
+    """Whether the text at `position` was written straight behind other output, without a separator."""
+    return position > 0 and (text[position - 1].isalnum() or text[position - 1] in ".%)]>")
+
+
+def tells_of_recovery(text: str) -> bool:
+    """Whether the line says that the program goes on."""
+    return _RECOVERED.search(text) is not None
+
+
+def json_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
+    """Level and text lines of a line that is one JSON log record; None when it is not."""
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    try:
+        decoded: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(decoded, dict):
+        return None
+    record = cast(dict[str, object], decoded)
+    named = next((str(record[key]).lower() for key in _LEVEL_KEYS if key in record), "")
+    low = named.startswith(("trace", "debug", "info", "notice", "warn")) or named in ("10", "20", "30")
+    texts = [value for key in (*_TRACE_KEYS, *_TEXT_KEYS) if isinstance(value := record.get(key), str)]
+    if not named and not texts:
+        return None
+    level = Level.BENIGN if low else Level.ERROR if named else Level.NONE
+    return level, tuple(line for value in texts for line in value.split("\n") if line.strip())

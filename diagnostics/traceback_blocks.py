@@ -1,0 +1,116 @@
+"""Python tracebacks as blocks: which exception ended one, and where it was raised."""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+_HEADER = re.compile(r"Traceback \(most recent call last\)")
+# faulthandler writes `line 3 in name`, without the comma: those are no frames of an exception.
+_FRAME = re.compile(r"^[\s|│+-]*File \"[^\"]+\", line \d+(?:, in |\s*$)")
+_GROUP_EDGE = re.compile(r"^\s*[|│] ?")
+_EXCEPTION = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)+\w+|[A-Z]\w*)(?::(?:\s(?P<message>.*))?)?$")
+_LONE = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt))(?::\s(?P<message>.*))?$")
+_IGNORED = re.compile(r"\bException ignored (?:in|on)\b")
+_BACKGROUND = re.compile(
+    r"\bException in thread |Task exception was never retrieved|Exception in callback|Unhandled exception in "
+)
+_CHAIN = re.compile(
+    r"The above exception was the direct cause of the following|During handling of the above exception, another"
+)
+_BOX = ("╭", "╰", "─", "+-", "...", "[Previous line")
+_GROUPS = frozenset({"ExceptionGroup", "BaseExceptionGroup"})
+_MAX_BLOCK_LINES = 2000
+_MAX_STRANGE_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The exception at the end of a block. `context` is the last frames with their source lines.
+
+    `chained` ones followed from an exception that this stream showed before.
+    `ignored` exceptions were swallowed by the interpreter; `background` ones ended only a thread or task.
+    """
+
+    index: int
+    type_name: str
+    message: str
+    context: str
+    ignored: bool = False
+    background: bool = False
+    chained: bool = False
+
+
+class TracebackReader:
+    """Follows tracebacks in a stream of lines, also when their beginning was cut off. Memory is bounded."""
+
+    def __init__(self) -> None:
+        self._active = False
+        self._frames: deque[str] = deque(maxlen=24)
+        self._lines = 0
+        self._strange_lines = 0
+        self._ignored = False
+        self._background = False
+        self._chained = False
+        self._shown = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the next line may belong to a block."""
+        return self._active
+
+    def feed(self, index: int, text: str, previous: str) -> Raised | None:
+        """Take the next line and the one before it; return the exception when the line ends a block.
+
+        Neither may have rank tags in front. `previous` tells what a block that begins here is worth.
+        """
+        if _HEADER.search(text):
+            self._begin(previous)
+            return None
+        if _FRAME.match(text):
+            if not self._active:
+                self._begin("")
+            self._frames.append(text.strip(" |│+-")[:400])
+            return None
+        return self._inside(index, text) if self._active else None
+
+    def _begin(self, previous: str) -> None:
+        self._active = True
+        self._ignored = _IGNORED.search(previous) is not None
+        self._background = _BACKGROUND.search(previous) is not None
+        self._chained = self._shown and _CHAIN.search(previous) is not None
+        self._lines = self._strange_lines = 0
+        self._frames.clear()
+
+    def _inside(self, index: int, text: str) -> Raised | None:
+        edge = _GROUP_EDGE.match(text)
+        inner = text[edge.end() :] if edge else text
+        self._lines += 1
+        if not inner or inner[0] in " \t" or inner.lstrip().startswith(_BOX):
+            self._frames.append(inner.strip()[:400])
+            self._active = self._lines < _MAX_BLOCK_LINES
+            return None
+        found = _EXCEPTION.match(inner)
+        if found is None:
+            self._strange_lines += 1
+            self._active = self._strange_lines < _MAX_STRANGE_LINES
+            return None
+        self._active = False
+        if found["type"] in _GROUPS:
+            return None
+        raised = Raised(
+            index,
+            found["type"],
+            found["message"] or "",
+            "\n".join(self._frames),
+            ignored=self._ignored,
+            background=self._background,
+            chained=self._chained,
+        )
+        self._shown = not raised.ignored
+        return raised
+
+
+def lone_exception(index: int, text: str) -> Raised | None:
+    """The exception of a line that looks like a traceback's last one but has no traceback in front."""
+    found = _LONE.match(text)
+    return None if found is None else Raised(index, found["type"], found["message"] or "", "")
