@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,16 +44,16 @@ class Edge:
             await response.refuse(error)
         except ClientGone:
             _LOG.info("request %s: the client went away", response.request_id)
+            response.abort()
         except asyncio.CancelledError:
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                 await response.refuse(stopping_error())
             if not response.ended:
                 raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it ends in the documented shape or in a cut.
             _LOG.exception("request %s failed inside the service", response.request_id)
             await response.refuse(internal_error())
-            if not response.ended:
-                raise  # The head is out and the body is not whole: the server cuts the connection.
+            response.abort()
 
 
 class _Response:
@@ -73,6 +74,16 @@ class _Response:
         elif not message.get("more_body", False):
             self.ended = True
         await self._send(message)
+
+    def abort(self) -> None:
+        """Cut the connection when the head is out and the body cannot be made whole.
+
+        Closing would first wait for a client that may not read; and only a cut is no success to any client.
+        """
+        if self.started and not self.ended:
+            abort: Callable[[], None] | None = self._scope["state"].get("abort_connection")
+            if abort is not None:
+                abort()
 
     async def refuse(self, error: ApiError) -> None:
         """Answer with `error` unless the head is already out."""

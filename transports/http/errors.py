@@ -11,6 +11,8 @@ from diagnostics.incident import Incident
 MIN_RETRY_AFTER_S = 1
 MAX_RETRY_AFTER_S = 30  # anthropic-py 2.11 sleeps any value in full; openai-py 3.52 gives up above 120 s.
 
+_MAX_QUOTING_CHARACTERS = 500
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -150,8 +152,9 @@ def stopping_error(tokens_emitted: int = 0) -> ApiError:
 
 
 def invalid_request(param: str | None, message: str) -> ApiError:
-    """Return a 400 for the field `param`."""
-    return ApiError(400, "invalid_request_error", message, param=param)
+    """Return a 400 for the field `param`; a message that quotes a long input is cut."""
+    shown = message if len(message) <= _MAX_QUOTING_CHARACTERS else f"{message[:_MAX_QUOTING_CHARACTERS]} [...]"
+    return ApiError(400, "invalid_request_error", shown, param=param)
 
 
 def _type_of(status: int) -> str:

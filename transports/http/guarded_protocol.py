@@ -56,6 +56,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request line begins, perhaps in the same bytes as the end of the last request."""
         super().on_message_begin()
+        self.scope.setdefault("state", {})["abort_connection"] = self.transport.abort
         if self._reading is _Reading.NOTHING:
             self._begin_head()
 

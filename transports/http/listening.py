@@ -55,7 +55,8 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
         raise CannotListen(f"cannot resolve {host}:{port}: {exc}. Use an address of this machine.") from exc
-    family, _, _, _, address = found[0]
+    # `localhost` can give ::1 first, but most clients of a local service are told 127.0.0.1.
+    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, (str(address[0]), int(address[1]))
 
 

@@ -123,6 +123,11 @@ def test_chat_field(client: RawClient, fields: dict[str, Any], param: str) -> No
     assert error["code"] == error["type"] == "invalid_request_error"
 
 
+def test_a_long_input_is_not_echoed(client: RawClient) -> None:
+    client.request("POST", "/v1/chat/completions", chat_body(messages=[{"role": "r" * 100_000, "content": "x"}]))
+    assert len(_error(client, 400)["message"]) < 600
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
