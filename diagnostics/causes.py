@@ -142,13 +142,18 @@ CAUSES: dict[Cause, CauseFacts] = {
         "No more threads or processes", "Raise the limit (`ulimit -u`, cgroup pids) or run fewer programs.", True
     ),
     Cause.STALLED: CauseFacts(
-        "No progress", "Read the stack dumps of all ranks in the incident; the rank that is behind is where to look.", True
+        "No progress",
+        "Read the stack dumps of all ranks in the incident; the rank that is behind is where to look.",
+        True,
     ),
     Cause.NODE_LOST: CauseFacts(
         "A node went silent", "Check that the Mac is on, awake and reachable, and that its agent runs.", True
     ),
     Cause.KILLED_BY_SUPERVISOR: CauseFacts(
-        "Stopped by Ringwarden", "Nothing to do for this rank; the incident names why it was stopped.", True, Locality.SUPERVISOR
+        "Stopped by Ringwarden",
+        "Nothing to do for this rank; the incident names why it was stopped.",
+        True,
+        Locality.SUPERVISOR,
     ),
     Cause.PROTOCOL_VIOLATION: CauseFacts(
         "The runner broke the protocol", "Check that runner and supervisor are the same version of Ringwarden.", False
@@ -161,5 +166,7 @@ CAUSES: dict[Cause, CauseFacts] = {
     Cause.EXITED_EARLY: CauseFacts(
         "The runner left early", "Find out why the program ended by itself with exit code 0 while it was needed.", True
     ),
-    Cause.UNKNOWN: CauseFacts("Unknown", "Read the evidence in the incident, and report it so that it gets a name.", True),
+    Cause.UNKNOWN: CauseFacts(
+        "Unknown", "Read the evidence in the incident, and report it so that it gets a name.", True
+    ),
 }

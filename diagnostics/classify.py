@@ -1,5 +1,6 @@
 """One runner's evidence -> one diagnosis. Never raises, whatever the evidence holds."""
 
+import re
 from collections.abc import Callable
 
 from diagnostics.cause import Cause
@@ -17,6 +18,7 @@ _CRASH_SIGNALS = frozenset({4, 5, 8})
 _ENDED_FROM_OUTSIDE = frozenset({1, 2, _SIGKILL, _SIGTERM})
 _ON_REQUEST = (Phase.SHUTTING_DOWN, Phase.SHUTDOWN)
 _OVERRULED_FINDINGS = frozenset({Cause.STALLED, Cause.START_TIMEOUT})
+_OWN_SOCKET = re.compile(r"errno 9\b")
 _MAX_TERMINATION_CHARACTERS = 256 * 1024
 
 
@@ -63,7 +65,9 @@ def _read_termination(error: RunnerTerminationError | None, system: OperatingSys
     if found is not None and strength_of(found) > Strength.GENERIC:
         return found
     collector = DiagnosticCollector(system)
-    collector.feed(f"Traceback (most recent call last):\n{error.type_name}: {error.message[:4000]}".encode("utf-8", "replace"))
+    collector.feed(
+        f"Traceback (most recent call last):\n{error.type_name}: {error.message[:4000]}".encode("utf-8", "replace")
+    )
     summary = collector.finish().root_cause
     if found is None or (summary is not None and strength_of(summary) > Strength.GENERIC):
         return summary
@@ -72,6 +76,11 @@ def _read_termination(error: RunnerTerminationError | None, system: OperatingSys
 
 def _specific(diagnostic: Diagnostic | None) -> bool:
     return diagnostic is not None and not diagnostic.symptom and strength_of(diagnostic) is Strength.SPECIFIC
+
+
+def _explains_standing(told: Diagnostic, phase: Phase) -> bool:
+    """A lost peer does, and a native fatal line; what Python raised may have been handled, except at the start."""
+    return told.symptom or (told.fatal and (_native(told) or (_specific(told) and phase in STARTING_PHASES)))
 
 
 def _native(diagnostic: Diagnostic) -> bool:
@@ -89,10 +98,8 @@ def _supervisor_finding(facts: _Facts) -> Diagnosis | None:
         return None
     if finding.kind in _OVERRULED_FINDINGS:
         told = facts.raised or facts.printed
-        if told is not None and told.fatal and (_native(told) or _specific(told)):
-            started = facts.evidence.phase in STARTING_PHASES
-            if _native(told) or told.symptom or started:
-                return _told(told, Confidence.LIKELY)
+        if told is not None and _explains_standing(told, facts.evidence.phase):
+            return _told(told, Confidence.LIKELY)
     return _diagnosis(finding.kind, Confidence.CERTAIN, finding.message)
 
 
@@ -155,19 +162,24 @@ def _own_signal(facts: _Facts) -> Diagnosis | None:
 
 def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
     """Nobody dies of SIGKILL or SIGTERM by losing a peer, so this outranks what it said about peers."""
-    if facts.signal not in _ENDED_FROM_OUTSIDE or facts.signal is None:
+    if facts.signal is None or facts.signal not in _ENDED_FROM_OUTSIDE:
         return None
     name = signal_name(facts.signal, facts.system)
-    said = "it left no message" if not facts.evidence.stderr.diagnostics else "what it wrote before does not explain that"
+    said = (
+        "it left no message" if not facts.evidence.stderr.diagnostics else "what it wrote before does not explain that"
+    )
     message = f"was killed by {name} from outside Ringwarden; {said}"
     return _diagnosis(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
 
 
 def _lost_peer(facts: _Facts) -> Diagnosis | None:
     """All that is left is that a peer went away. An abort after the ring gave up is the ring's."""
-    if facts.symptom is None or facts.signal == _SIGSEGV:
+    symptom, status = facts.symptom, facts.evidence.exit_status
+    if symptom is None or facts.signal == _SIGSEGV:
         return None
-    return _told(facts.symptom, Confidence.LIKELY)
+    if _OWN_SOCKET.search(symptom.text) and status is not None and status.code == 0:
+        return None
+    return _told(symptom, Confidence.LIKELY)
 
 
 def _exit_signal(facts: _Facts) -> Diagnosis | None:
@@ -199,9 +211,9 @@ def _exit_code(facts: _Facts) -> Diagnosis | None:
         return None
     if facts.evidence.phase in _ON_REQUEST:
         return _diagnosis(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, "ended when Ringwarden asked it to")
-    needed = "with work in flight" if facts.evidence.tasks_in_flight else "although nobody had asked it to"
+    needed = "work was in flight" if facts.evidence.tasks_in_flight else "nobody had asked it to leave"
     return _diagnosis(
-        Cause.EXITED_EARLY, Confidence.CERTAIN, f"exited with code 0 {needed}", tail=facts.evidence.stderr.tail
+        Cause.EXITED_EARLY, Confidence.CERTAIN, f"exited with code 0; {needed}", tail=facts.evidence.stderr.tail
     )
 
 
@@ -234,13 +246,16 @@ def _killed_by_us(facts: _Facts) -> Diagnosis:
 
 def _told(diagnostic: Diagnostic, confidence: Confidence) -> Diagnosis:
     facts = CAUSES[diagnostic.kind]
+    # EBADF as the first word about a peer: nobody else closes this process's sockets.
+    own_socket = diagnostic.symptom and _OWN_SOCKET.search(diagnostic.text) is not None
+    closed_itself = f"used a ring socket that it had closed itself; its first message was: {diagnostic.text.strip()}"
     return Diagnosis(
         cause=diagnostic.kind,
         confidence=confidence,
-        message=diagnostic.message,
+        message=closed_itself if own_socket else diagnostic.message,
         advice=facts.advice,
         retryable=facts.retryable,
-        peer_loss=diagnostic.symptom,
+        peer_loss=diagnostic.symptom and not own_socket,
         evidence=diagnostic.evidence,
         evidence_line=diagnostic.line,
     )

@@ -9,9 +9,8 @@ from diagnostics.signature import Signature
 from diagnostics.signatures import CATALOGUE
 from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery
 
-_COMPILED = tuple(
-    (row, re.compile(row.pattern), re.compile(row.context) if row.context else None) for row in CATALOGUE
-)
+_COMPILED = tuple((row, re.compile(row.pattern), re.compile(row.context) if row.context else None) for row in CATALOGUE)
+_SOURCE_CODE = re.compile(r"^\s+(?:raise|except|return|from|import|assert|if|msg ?=)\b|^\s*File \"")
 _MAX_GROUP_CHARACTERS = 160
 
 
@@ -68,7 +67,7 @@ def best_wrapped(first: str, second: str) -> Match | None:
 
 def _is_meant(match: Match, text: str) -> bool:
     row = match.signature
-    if is_quoted(text, match.start):
+    if is_quoted(text, match.start) or _SOURCE_CODE.match(text):
         return False
     if level_before(text, match.start) is Level.BENIGN and not row.any_level:
         return row.native and is_glued(text, match.start)
@@ -77,7 +76,7 @@ def _is_meant(match: Match, text: str) -> bool:
 
 def message_of(match: Match, operating_system: OperatingSystem) -> str:
     """The signature's sentence with the facts of this match filled in."""
-    values = {name: value[:_MAX_GROUP_CHARACTERS] or "an unknown number of" for name, value in match.groups.items()}
+    values = {name: value[:_MAX_GROUP_CHARACTERS] or "?" for name, value in match.groups.items()}
     number = match.groups.get("errno", "")
     if number.isdecimal() and len(number) < 10:
         values["errno"] = describe_errno(int(number), operating_system)

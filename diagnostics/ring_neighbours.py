@@ -5,7 +5,6 @@ complaint is about receiving, or about a closed socket, points to its right neig
 is about sending points to its left. Large messages use both ways, which makes it a hint and no proof.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,15 +18,15 @@ class Accusation:
 
 
 def accused(accusations: Iterable[Accusation], world_size: int) -> tuple[int, ...]:
-    """The ranks that most complaints point at; several when it is a draw, none without complaints.
+    """The ranks that complaints point at: one when all agree, none without complaints.
 
     Args:
         accusations: At most one per rank, in any order.
         world_size: How many ranks the ring has, at least 1.
     """
-    votes: Counter[int] = Counter()
-    for accusation in set(accusations):
-        step = -1 if "ending" in accusation.line else 1
-        votes[(accusation.rank + step) % max(1, world_size)] += 1
-    most = max(votes.values(), default=0)
-    return tuple(sorted(rank for rank, count in votes.items() if count == most))
+    return tuple(sorted({_points_at(accusation, max(1, world_size)) for accusation in accusations}))
+
+
+def _points_at(accusation: Accusation, world_size: int) -> int:
+    step = -1 if "ending to" in accusation.line else 1
+    return (accusation.rank + step) % world_size

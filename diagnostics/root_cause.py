@@ -25,9 +25,7 @@ def root_cause(diagnostics: Iterable[Diagnostic]) -> Diagnostic | None:
     the loss of a peer counts as its consequence.
     """
     ordered = sorted(diagnostics, key=lambda one: (one.line, one.signature_id))
-    own = min(
-        (one for one in ordered if not one.symptom), key=lambda one: (-strength_of(one), one.line), default=None
-    )
+    own = min((one for one in ordered if not one.symptom), key=lambda one: (-strength_of(one), one.line), default=None)
     symptom = next((one for one in ordered if one.symptom), None)
     if own is None or symptom is None:
         return own or symptom

@@ -70,9 +70,7 @@ def is_quoted(text: str, position: int) -> bool:
     """Whether the text at `position` is somebody's words inside quotes or a request body."""
     before = text[:position]
     return (
-        before.count('"') % 2 == 1
-        or before.endswith(("`", "\u201c", "'"))
-        or _QUOTING_KEY.search(before) is not None
+        before.count('"') % 2 == 1 or before.endswith(("`", "\u201c", "'")) or _QUOTING_KEY.search(before) is not None
     )
 
 

@@ -64,8 +64,10 @@ def fold(certificates: Iterable[DeathCertificate], world_size: int) -> Verdict:
         return _verdict(Cause.UNKNOWN, None, Confidence.POSSIBLE, "Nothing is known about the death of any rank.")
     weight = min(_weight(one) for one in known)
     heaviest = [one for one in known if _weight(one) is weight]
-    if weight is _Weight.LOST_PEER:
-        return _from_symptoms(heaviest, known, world_size)
+    losers = [one for one in known if _weight(one) is _Weight.LOST_PEER]
+    all_stand = all(one.diagnosis.cause is Cause.STALLED for one in heaviest)
+    if losers and (weight is _Weight.LOST_PEER or (weight is _Weight.STOOD and all_stand)):
+        return _from_symptoms(losers, known, world_size)
     if weight is _Weight.VICTIM:
         return _verdict(Cause.KILLED_BY_SUPERVISOR, None, Confidence.CERTAIN, "Ringwarden stopped the group.")
     if weight is _Weight.STOOD:
@@ -129,24 +131,24 @@ def _from_standing(heaviest: Sequence[DeathCertificate]) -> Verdict:
 
 def _from_symptoms(losers: Sequence[DeathCertificate], known: Sequence[DeathCertificate], world_size: int) -> Verdict:
     """Nobody has a cause of its own: ask whom the ring's neighbours complained about."""
-    accusations = [
-        Accusation(one.rank, line) for one in losers for line in (_first_line(one),) if line is not None
-    ]
-    first = min(losers, key=lambda one: (one.died_at_s, one.rank))
-    suspects = accused(accusations, world_size)
-    silent = tuple(rank for rank in suspects if all(one.rank != rank for one in losers))
-    if len(silent) == 1:
-        suspects = silent
-    if len(suspects) == 1:
+    accusations = [Accusation(one.rank, line) for one in losers for line in (_first_line(one),) if line is not None]
+    complaining = {one.rank for one in losers}
+    cause = min(losers, key=lambda one: (one.died_at_s, one.rank)).diagnosis.cause
+    pointed_at = accused(accusations, world_size)
+    silent = tuple(rank for rank in pointed_at if rank not in complaining)
+    suspects = silent if len(silent) == 1 else pointed_at
+    if len(suspects) == 1 and suspects[0] not in complaining:
         (rank,) = suspects
         own = next((one for one in known if one.rank == rank), None)
-        accusers = [one.rank for one in losers if one.rank != rank]
-        sentence = f"{_ranks(accusers)} lost the connection to rank {rank}; rank {rank} itself left no cause."
-        kind = first.diagnosis.cause if own is None or not own.diagnosis.peer_loss else own.diagnosis.cause
-        return _verdict(kind, rank, Confidence.POSSIBLE, sentence)
-    between = suspects or tuple(range(world_size))
-    sentence = f"A ring connection was lost; which rank failed first is undetermined between {_ranks(between, low=True)}."
-    return _verdict(first.diagnosis.cause, None, Confidence.POSSIBLE, sentence, between)
+        if own is None or _weight(own) is _Weight.VICTIM:
+            sentence = f"{_ranks(sorted(complaining))} lost the ring connection to rank {rank}, which left no cause."
+            return _verdict(cause, rank, Confidence.POSSIBLE, sentence)
+        if len(complaining) > 1:
+            return _about(own, Confidence.LIKELY)
+    between = tuple(sorted({*suspects, *complaining}))
+    words = f"undetermined between {_ranks(between, low=True)}" if len(between) > 1 else "undetermined"
+    sentence = f"A ring connection was lost; which rank failed first is {words}."
+    return _verdict(cause, None, Confidence.POSSIBLE, sentence, between)
 
 
 def _first_line(certificate: DeathCertificate) -> str | None:

@@ -31,7 +31,7 @@ def _reported(name: str, statuses: str, signals: str, cause: Cause, message: str
             pattern=rf"noticed that process rank (?P<rank>\d+)\b.{{0,160}}exited on signal (?:{signals})\b",
             message=message,
             example="prterun noticed that process rank 1 with PID 6344 on node vm exited on signal "
-            f"{signals.split('|')[0]} (text).",
+            f"{signals.split('|', maxsplit=1)[0]} (text).",
             source=_MPI,
             native=True,
             fatal=False,

@@ -136,7 +136,10 @@ _ROWS = (
 
 METAL: tuple[Signature, ...] = (
     *(_command_buffer(*row) for row in _ROWS),
-    *(_bare_code(name, code, callback, cause, message, fault) for name, code, _, callback, cause, message, fault, _ in _ROWS),
+    *(
+        _bare_code(name, code, callback, cause, message, fault)
+        for name, code, _, callback, cause, message, fault, _ in _ROWS
+    ),
     Signature(
         id="metal.command_buffer",
         cause=Cause.METAL_COMMAND_BUFFER_OTHER,

@@ -131,8 +131,7 @@ RING: tuple[Signature, ...] = (
         cause=Cause.RING_BIND_FAILED,
         keyword="Couldn't ",
         pattern=r"(?<!\[jaccl\] )(?<!\[nccl\] )Couldn't (?:bind socket|listen) \(error: (?P<errno>\d+) ?\)",
-        message="could not listen on its own ring address; the call failed with {errno}, a number that MLX before 0.26 "
-        "may have overwritten",
+        message="could not listen on its own ring address; the call failed with {errno}",
         example="RuntimeError: [ring] Couldn't bind socket (error: 98)",
         source=_SOURCE,
         since="0.22.1",
@@ -168,7 +167,7 @@ RING: tuple[Signature, ...] = (
         pattern=r"\[ring\] (?:You need to provide via environment|Rank cannot be larger than the size"
         r"|It is required to have as many connections|Rank -?\d+ has no (?:sockets to the|send|recv))",
         message="could not form the ring; its hostfile or environment does not describe one",
-        example='RuntimeError: [ring] You need to provide via environment variables both a rank (MLX_RANK) and a '
+        example="RuntimeError: [ring] You need to provide via environment variables both a rank (MLX_RANK) and a "
         'hostfile (MLX_HOSTFILE) but provided MLX_RANK="" and MLX_HOSTFILE=""',
         source=_SOURCE,
         since="0.22.1",
