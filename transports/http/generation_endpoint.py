@@ -1,6 +1,7 @@
 """One generating endpoint: from a request body to an answer, streamed or whole, through the gateway."""
 
 import time
+from contextlib import AbstractAsyncContextManager
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -67,7 +68,7 @@ class GenerationEndpoint:
         except Refusal as refusal:
             raise error_of_refusal(refusal) from refusal
 
-    def _submit(self, generation: Generation, request_id: str):
+    def _submit(self, generation: Generation, request_id: str) -> AbstractAsyncContextManager[TaskStream]:
         return self._gateway.submit(generation.model, generation.prompt, generation.sampling, request_id)
 
     async def _collect(self, stream: TaskStream) -> tuple[str, TaskFinished]:

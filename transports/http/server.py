@@ -35,13 +35,14 @@ class HttpServer:
     def __init__(self, app: Starlette, limits: HttpLimits, *, host: str, port: int) -> None:
         self._limits = limits
         self._listener = listen(host, port)
+        name = self._listener.getsockname()
+        self._address: tuple[str, int] = (name[0], name[1])
         self._server = _EmbeddedServer(_config(app, limits))
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port that are really listened on."""
-        name = self._listener.getsockname()
-        return name[0], name[1]
+        """Host and port that are really listened on; still known when serving has ended."""
+        return self._address
 
     @property
     def url(self) -> str:

@@ -1,8 +1,11 @@
 """Taking the port, and stopping."""
 
 import json
+import signal
 import socket
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from tests.transports.http.scripted_gateway import (
@@ -15,7 +18,10 @@ from tests.transports.http.scripted_gateway import (
     token,
 )
 from tests.transports.http.serving import RawClient, chat_body, serving, sse_events
+from transports.http.app import create_app
+from transports.http.limits import HttpLimits
 from transports.http.listening import CannotListen, PortTaken, listen
+from transports.http.server import HttpServer
 
 
 @pytest.mark.parametrize("taken_host", ["127.0.0.1", "0.0.0.0"])
@@ -45,6 +51,26 @@ def test_a_port_can_be_taken_again_at_once() -> None:
             assert client.at_end()  # The server closed first: its side is in TIME_WAIT.
         port = running.port
     listen("127.0.0.1", port).close()
+
+
+async def test_it_is_a_part_of_a_task_group() -> None:
+    limits = HttpLimits()
+    before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    server = HttpServer(create_app(ScriptedGateway(), limits), limits, host="127.0.0.1", port=0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(server.serve)
+        status = await anyio.to_thread.run_sync(_live_status, server.address[1])
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+        group.cancel_scope.cancel()
+    assert status == 200
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(server.address[1])
+
+
+def _live_status(port: int) -> int:
+    with RawClient(port) as client:
+        client.request("GET", "/health/live")
+        return client.whole()[0]
 
 
 def test_stopping_lets_a_running_stream_end() -> None:
