@@ -177,6 +177,8 @@ def _lost_peer(facts: _Facts) -> Diagnosis | None:
     symptom, status = facts.symptom, facts.evidence.exit_status
     if symptom is None or facts.signal == _SIGSEGV:
         return None
+    if facts.signal == _SIGABRT:
+        symptom = next((one for one in facts.evidence.stderr.diagnostics if one.kind is Cause.RING_ABORT), symptom)
     if _OWN_SOCKET.search(symptom.text) and status is not None and status.code == 0:
         return None
     return _told(symptom, Confidence.LIKELY)

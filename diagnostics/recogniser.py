@@ -94,6 +94,8 @@ class Recogniser:
 
     def _matched(self, match: Match, index: int, text: str) -> list[Finding]:
         finding = self._finding(match, index, text)
+        if self._held is not None and _family(self._held.signature) == _family(match.signature):
+            self._held = None  # the same failure, told better
         released = self._release()
         if match.signature.fallback:
             self._held = finding
@@ -135,3 +137,7 @@ class Recogniser:
     def _release(self) -> list[Finding]:
         held, self._held = self._held, None
         return [] if held is None else [held]
+
+
+def _family(signature: Signature) -> str:
+    return signature.id.partition(".")[0]

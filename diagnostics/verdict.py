@@ -26,6 +26,9 @@ _WHILE = {
 }
 
 
+_SIGABRT = 6
+
+
 class _Weight(IntEnum):
     """How much a certificate explains the death of the whole group."""
 
@@ -84,8 +87,15 @@ def is_final(certificates: Iterable[DeathCertificate], world_size: int) -> bool:
 
 def _weight(certificate: DeathCertificate) -> _Weight:
     if certificate.diagnosis.peer_loss:
-        return _Weight.LOST_PEER
+        return _Weight.LEFT if _aborted_itself(certificate) else _Weight.LOST_PEER
     return _WEIGHTS.get(certificate.diagnosis.cause, _Weight.PRIMARY)
+
+
+def _aborted_itself(certificate: DeathCertificate) -> bool:
+    """MLX's ring says "Aborting" but does not abort: who really died of SIGABRT then did it on its own."""
+    status = certificate.exit_status
+    aborted = status is not None and status.signal == _SIGABRT and _SIGABRT not in certificate.signals_sent
+    return aborted and certificate.diagnosis.cause is Cause.RING_ABORT
 
 
 def _one_per_rank(certificates: Iterable[DeathCertificate]) -> list[DeathCertificate]:

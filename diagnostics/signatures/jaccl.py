@@ -44,8 +44,8 @@ JACCL: tuple[Signature, ...] = (
         id="jaccl.queue_pair",
         cause=Cause.JACCL_INIT_FAILED,
         keyword="queue pair",
-        pattern=r"Changing queue pair to (?P<state>INIT|RTR|RTS) failed with errno (?P<errno>\d+)"
-        r"|Creating the queue pair failed|Couldn't create queue pair",
+        pattern=r"(?:\[jaccl\] ?)?(?:Changing queue pair to (?:INIT|RTR|RTS) failed with errno \d+"
+        r"|Creating the queue pair failed|Couldn't create queue pair)",
         message="could not set up its RDMA queue pair",
         example="RuntimeError: [jaccl] Changing queue pair to RTR failed with errno 96",
         source=_SOURCE,

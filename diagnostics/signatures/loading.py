@@ -91,7 +91,7 @@ _CORRUPT: tuple[Signature, ...] = (
         id="load.incomplete",
         cause=Cause.MODEL_LOAD_CORRUPT,
         keyword="corrupt file",
-        pattern=r"Perhaps an incomplete download or corrupt file",
+        pattern=r"(?:\[\w+\] .{0,300})?Perhaps an incomplete download or corrupt file",
         message="could not load the model; a weight file is cut short or corrupt",
         example="RuntimeError: [load_safetensors] Tensor 'w' invalid data offsets (0, 64) exceeding the size of the "
         "file. Perhaps an incomplete download or corrupt file?",
@@ -326,6 +326,17 @@ _TOKENIZER: tuple[Signature, ...] = (
 
 _DOWNLOAD: tuple[Signature, ...] = (
     Signature(
+        id="download.offline",
+        cause=Cause.DOWNLOAD_FAILED,
+        keyword="ffline",
+        pattern=r"(?:huggingface_hub\.errors\.)?OfflineModeIsEnabled|offline mode is enabled",
+        message="could not get the model; it is not on this disk and going online is switched off",
+        example="huggingface_hub.errors.OfflineModeIsEnabled: Cannot reach https://huggingface.co: offline mode is enabled.",
+        source=_HUB,
+        fatal=False,
+        fault=Fault.CONFIGURATION,
+    ),
+    Signature(
         id="download.hub",
         cause=Cause.DOWNLOAD_FAILED,
         keyword="rror",
@@ -333,17 +344,6 @@ _DOWNLOAD: tuple[Signature, ...] = (
         r"|HfHubHTTP|HFValidation|DisabledRepo|LocalTokenNotFound|FileMetadata)Error\b|\bhuggingface_hub\.errors\.\w+",
         message="could not get the model from the Hugging Face hub",
         example="huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.",
-        source=_HUB,
-        fatal=False,
-        fault=Fault.CONFIGURATION,
-    ),
-    Signature(
-        id="download.offline",
-        cause=Cause.DOWNLOAD_FAILED,
-        keyword="ffline",
-        pattern=r"OfflineModeIsEnabled|offline mode is enabled",
-        message="could not get the model; it is not on this disk and going online is switched off",
-        example="huggingface_hub.errors.OfflineModeIsEnabled: Cannot reach https://huggingface.co: offline mode is enabled.",
         source=_HUB,
         fatal=False,
         fault=Fault.CONFIGURATION,

@@ -5,7 +5,7 @@ from diagnostics.signature import Fault, Signature
 
 # MLX up to 0.31.2 lets these end the process through libc++abi; from 0.32.0 on they are RuntimeErrors.
 _SOURCE = "MLX metal/device.cpp; text and code from macOS (IOGPU)"
-_FAILED = r"(?:ommand buffer execution failed|xecution of the command buffer was aborted)\b.{0,160}?"
+_FAILED = r"(?:(?:\[METAL\] ?)?Command buffer execution failed|Execution of the command buffer was aborted)\b.{0,160}?"
 
 
 def _command_buffer(
@@ -146,7 +146,7 @@ METAL: tuple[Signature, ...] = (
         keyword="ommand buffer",
         pattern=r"(?:\[METAL\] ?)?Command buffer execution failed\b(?:: *(?P<text>\S.{0,120}))?",
         message="had its GPU work refused by Metal",
-        example="[METAL] Command buffer execution failed: Internal Error (0000000e:Internal Error)",
+        example="[METAL] Command buffer execution failed: Internal Error (IOAF code 1)",
         source=_SOURCE,
         since="0.0.10",
         native=True,
@@ -169,7 +169,7 @@ METAL: tuple[Signature, ...] = (
         id="metal.malloc_limit",
         cause=Cause.METAL_MALLOC_LIMIT,
         keyword="ttempting to allocate",
-        pattern=r"ttempting to allocate (?P<bytes>\d+)\s*(?:bytes|$)(?:.{0,40}greater\b.{0,60}?(?P<limit>\d+) bytes)?",
+        pattern=r"(?:\[metal::malloc\] ?)?[Aa]ttempting to allocate (?P<bytes>\d+)\s*(?:bytes|$)(?:.{0,40}greater\b.{0,60}?(?P<limit>\d+) bytes)?",
         message="asked for one buffer of {bytes} bytes, more than Metal allows",
         example="[metal::malloc] Attempting to allocate 135433060352 bytes which is greater than the maximum allowed "
         "buffer size of 86586540032 bytes.",
@@ -192,7 +192,7 @@ METAL: tuple[Signature, ...] = (
         id="metal.resource_limit",
         cause=Cause.METAL_RESOURCE_LIMIT,
         keyword="esource limit",
-        pattern=r"Resource limit \((?P<limit>\d+)\) exceeded",
+        pattern=r"(?:\[metal::malloc\] ?)?Resource limit \((?P<limit>\d+)\) exceeded",
         message="holds more than the {limit} GPU buffers that Metal allows one process",
         example="[metal::malloc] Resource limit (499000) exceeded.",
         source="MLX metal/allocator.cpp",
