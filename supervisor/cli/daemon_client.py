@@ -12,7 +12,7 @@ from supervisor.cli.errors import CommandError
 from supervisor.exit_code import ExitCode
 from supervisor.settings import Settings
 from supervisor.state_directory import StateDirectory
-from transports.http.gateway import ClusterView
+from transports.http.gateway import ClusterView, IncidentsView
 
 ANSWER_TIMEOUT_S = 10.0
 
@@ -72,7 +72,7 @@ class DaemonClient:
 
     def incidents(self) -> tuple[Incident, ...]:
         """Return the newest incidents, newest first."""
-        return self._decoded("/incidents", tuple[Incident, ...])
+        return self._decoded("/incidents", IncidentsView).incidents
 
     def incident(self, incident_id: str) -> Incident:
         """Return one incident; the daemon must know it."""

@@ -26,21 +26,19 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     settings = load_settings(flags, os.environ, config)
     # Only now: `ringwarden --help` and a refused setting need no web server.
     from supervisor.daemon import run_daemon  # noqa: PLC0415
-    from supervisor.model_source import ModelSourceError  # noqa: PLC0415
-    from transports.http.server import PortTaken  # noqa: PLC0415
+    from supervisor.model_error import ModelSourceError  # noqa: PLC0415
+    from transports.http.listening import CannotListen  # noqa: PLC0415
 
     try:
         return run_daemon(settings, _announce)
-    except PortTaken as problem:
-        raise CommandError(
-            str(problem), "Stop what listens there, or choose another with --port.", ExitCode.UNAVAILABLE
-        ) from problem
+    except CannotListen as problem:
+        raise CommandError(problem.reason, problem.remedy, ExitCode.UNAVAILABLE) from problem
     except StateDirectoryLocked as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
     except StateDirectoryError as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except ModelSourceError as problem:
-        raise CommandError(str(problem), "Look at --model.", ExitCode.BAD_DATA) from problem
+        raise CommandError(problem.reason, problem.remedy, ExitCode(problem.exit_code)) from problem
 
 
 def _announce(line: str) -> None:

@@ -11,7 +11,7 @@ from diagnostics.cause import Cause
 from diagnostics.evidence import ExitStatus
 from diagnostics.incident import Confidence, DeathCertificate, Diagnosis, Incident
 from diagnostics.phase import Phase
-from transports.http.gateway import ClusterView, GroupState, RankView
+from transports.http.gateway import ClusterView, GroupState, IncidentsView, RankView
 
 
 def certificate(rank: int, diagnosis: Diagnosis, status: ExitStatus) -> DeathCertificate:
@@ -87,7 +87,7 @@ CLUSTER = ClusterView(
 )
 BODIES = {
     "/cluster": msgspec.json.encode(CLUSTER),
-    "/incidents": msgspec.json.encode((INCIDENT, EARLIER)),
+    "/incidents": msgspec.json.encode(IncidentsView((INCIDENT, EARLIER))),
     "/incidents/inc-7f3a": msgspec.json.encode(INCIDENT),
 }
 

@@ -89,6 +89,12 @@ class ModelView(msgspec.Struct, frozen=True):
     context_tokens: int | None
 
 
+class IncidentsView(msgspec.Struct, frozen=True):
+    """What `/incidents` prints: newest first, bounded."""
+
+    incidents: tuple[Incident, ...]
+
+
 class TaskStream(Protocol):
     """The events of one submitted task, ending with exactly one terminal event."""
 

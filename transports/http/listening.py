@@ -8,7 +8,12 @@ _PROBE_TIMEOUT_S = 0.25
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on. The message says why and what to do."""
+    """The address cannot be listened on: `reason` says why, `remedy` what to do; the message is both."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}. {remedy}")
+        self.reason = reason
+        self.remedy = remedy
 
 
 class PortTaken(CannotListen):
@@ -16,8 +21,8 @@ class PortTaken(CannotListen):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
-            f"port {port} on {host} is taken by another program. "
-            f"Stop that program (`lsof -nP -iTCP:{port} -sTCP:LISTEN` names it) or choose another port with --port."
+            f"port {port} on {host} is taken by another program",
+            f"Stop that program (`lsof -nP -iTCP:{port} -sTCP:LISTEN` names it) or choose another port with --port.",
         )
         self.host = host
         self.port = port
@@ -31,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         CannotListen: The host cannot be resolved or is not one of this machine, or the port is not allowed.
     """
     if not 0 <= port <= 65_535:
-        raise CannotListen(f"{port} is not a port: ports are 0 to 65535. Choose another with --port.")
+        raise CannotListen(f"{port} is not a port: ports are 0 to 65535", "Choose another with --port.")
     family, address = _resolve(host, port)
     if port != 0 and _is_answered(family, address):
         raise PortTaken(host, port)
@@ -46,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         if exc.errno == errno.EADDRINUSE:
             raise PortTaken(host, port) from exc
-        raise CannotListen(_remedy(host, port, exc)) from exc
+        raise _refused(host, port, exc) from exc
     return listener
 
 
@@ -54,7 +59,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
-        raise CannotListen(f"cannot resolve {host}:{port}: {exc}. Use an address of this machine.") from exc
+        raise CannotListen(f"cannot resolve {host}:{port}: {exc}", "Use an address of this machine.") from exc
     # `localhost` can give ::1 first, but most clients of a local service are told 127.0.0.1.
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, (str(address[0]), int(address[1]))
@@ -68,9 +73,11 @@ def _is_answered(family: socket.AddressFamily, address: tuple[str, int]) -> bool
         return probe.connect_ex(address) == 0 and probe.getsockname() != probe.getpeername()
 
 
-def _remedy(host: str, port: int, exc: OSError) -> str:
+def _refused(host: str, port: int, exc: OSError) -> CannotListen:
     if exc.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine. Use 127.0.0.1, or an address that this machine has."
+        return CannotListen(
+            f"{host} is not an address of this machine", "Use 127.0.0.1, or an address that this machine has."
+        )
     if exc.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} may not be used by this user. Choose a port above 1023 with --port."
-    return f"cannot listen on {host}:{port}: {exc}. Choose another host or port."
+        return CannotListen(f"port {port} may not be used by this user", "Choose a port above 1023 with --port.")
+    return CannotListen(f"cannot listen on {host}:{port}: {exc}", "Choose another host or port.")

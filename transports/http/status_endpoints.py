@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from transports.http.errors import ApiError
-from transports.http.gateway import ClusterView, Gateway, GroupState, ModelView
+from transports.http.gateway import ClusterView, Gateway, GroupState, IncidentsView, ModelView
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -60,7 +60,7 @@ class StatusEndpoints:
     async def incidents(self, request: Request) -> Response:
         """List the incidents, newest first."""
         del request
-        return _json({"incidents": self._gateway.incidents()})
+        return _json(IncidentsView(self._gateway.incidents()))
 
     async def incident(self, request: Request) -> Response:
         """Show one incident with all its certificates."""
