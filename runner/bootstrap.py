@@ -84,23 +84,36 @@ def _run(channel: RunnerEnd, uplink: Uplink, options: argparse.Namespace) -> Non
     _check(configuration, options)
     assert isinstance(configuration, Configure)
 
-    def leave_while_starting() -> None:
+    def leave_while_starting() -> NoReturn:
         uplink.send_last(PhaseChanged(Phase.SHUTTING_DOWN), PhaseChanged(Phase.SHUTDOWN))
         _leave(0)
+
+    def leave_failed(error: BaseException) -> NoReturn:
+        _leave_failed(uplink, error)
 
     progression = Progression()
     inbox = Inbox()
     dead_man = DeadMan(configuration.dead_man_s, options.dump_fd)
-    control = Control(channel, uplink, inbox, progression, leave_while_starting)
+    control = Control(
+        channel,
+        uplink,
+        inbox,
+        progression,
+        leave_while_starting=leave_while_starting,
+        leave_failed=leave_failed,
+    )
     dead_man.start()
     control.start()
     uplink.send(PhaseChanged(Phase.CONNECTING))
 
     from runner.engine import load_engine  # noqa: PLC0415 - after the hello
-    from runner.loop import serve, start_engine  # noqa: PLC0415
+    from runner.last_word import leave_at_any_arrival  # noqa: PLC0415
+    from runner.loop import serve, warm_engine  # noqa: PLC0415
 
     engine = load_engine(configuration.engine, configuration)
-    start_engine(engine, uplink, progression)
+    with leave_at_any_arrival(options.channel_fd):
+        engine.connect()
+    warm_engine(engine, uplink, progression)
     control.serving()
     dead_man.serving()
     serve(configuration, engine, uplink, inbox, progression)

@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 from runner.uplink import Uplink
 from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
@@ -26,32 +27,25 @@ class Inbox:
     """
 
     def __init__(self, max_commands: int = 100_000) -> None:
-        self._queue: queue.SimpleQueue[Command | ProtocolViolation] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._max_commands = max_commands
 
-    def put(self, item: Command | ProtocolViolation) -> None:
+    def put(self, command: Command) -> None:
         """Append. Never blocks: the reader has to see the end of file.
 
         Raises:
             ProtocolViolation: When too many commands wait.
         """
-        if self._queue.qsize() >= self._max_commands and not isinstance(item, ProtocolViolation):
+        if self._queue.qsize() >= self._max_commands:
             raise ProtocolViolation(f"more than {self._max_commands} commands wait for the compute thread")
-        self._queue.put(item)
+        self._queue.put(command)
 
     def take(self, *, block: bool) -> Command | None:
-        """Return the next command, or None when there is none now.
-
-        Raises:
-            ProtocolViolation: When the reader met one.
-        """
+        """Return the next command, or None when there is none now."""
         try:
-            item = self._queue.get(block)
+            return self._queue.get(block)
         except queue.Empty:
             return None
-        if isinstance(item, ProtocolViolation):
-            raise item
-        return item
 
 
 class Progression:
@@ -70,7 +64,10 @@ class Control:
 
     Args:
         channel: Only the reader receives from here on.
-        leave_while_starting: Called by the reader when Shutdown comes before the compute thread serves.
+        leave_while_starting: Called by the reader when Shutdown comes before the compute thread serves; ends the
+            process.
+        leave_failed: Called by the reader with whatever stops it, since a runner that hears nothing is of no use; ends
+            the process.
     """
 
     def __init__(
@@ -79,16 +76,18 @@ class Control:
         uplink: Uplink,
         inbox: Inbox,
         progression: Progression,
-        leave_while_starting: Callable[[], None],
+        *,
+        leave_while_starting: Callable[[], NoReturn],
+        leave_failed: Callable[[BaseException], NoReturn],
     ) -> None:
         self._channel = channel
         self._uplink = uplink
         self._inbox = inbox
         self._progression = progression
         self._leave_while_starting = leave_while_starting
+        self._leave_failed = leave_failed
         self._lock = threading.Lock()
         self._serving = False
-        self._leaving = False
 
     def start(self) -> None:
         """Start both daemon threads."""
@@ -106,15 +105,16 @@ class Control:
                 if isinstance(command, Shutdown):
                     self._leave_unless_serving()
                 self._inbox.put(command)
-        except ProtocolViolation as exc:
-            self._inbox.put(exc)
-            return
+        except ChannelClosed:
+            leave_without_supervisor()
+        except BaseException as exc:  # noqa: BLE001 - nobody else would hear of it
+            self._leave_failed(exc)
         leave_without_supervisor()
 
     def _leave_unless_serving(self) -> None:
         with self._lock:
             if not self._serving:
-                # Nothing is lost: a runner that is not ready has no tasks, and loading need not be waited for.
+                # A runner that is not ready has no tasks: nothing is lost, and loading need not be waited for.
                 self._leave_while_starting()
 
     def _pulse(self) -> None:
@@ -129,7 +129,7 @@ class Control:
             leave_without_supervisor()
 
 
-def leave_without_supervisor() -> None:
+def leave_without_supervisor() -> NoReturn:
     """End this process and, when it leads its own group as the supervisor starts it, every child it left there."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)

@@ -23,14 +23,13 @@ from transports.messages import (
 )
 
 
-def start_engine(engine: Engine, uplink: Uplink, progression: Progression) -> None:
-    """Bring an engine from nothing to warm, announcing each phase on the way. Blocks for as long as that takes."""
+def warm_engine(engine: Engine, uplink: Uplink, progression: Progression) -> None:
+    """Bring a connected engine to warm, announcing each phase on the way. Blocks for as long as that takes."""
 
     def announce(phase: Phase, done: int = 0, total: int = 0) -> None:
         progression.advance()
         uplink.send(PhaseChanged(phase, done, total))
 
-    engine.connect()
     announce(Phase.CONNECTED)
     announce(Phase.LOADING)
     facts = engine.load(lambda done, total: announce(Phase.LOADING, done, total))
@@ -149,6 +148,8 @@ class _LeadingRank:
                 assert_never(command)
 
     def _start(self, command: StartTask) -> RunnerEvent:
+        if command.task_id in self._delivery.open_tasks:
+            raise ProtocolViolation(f"task {command.task_id} was started twice")
         try:
             task = self._engine.prepare(command)
             event = self._delivery.accept(task, self._engine.text_stream(task))

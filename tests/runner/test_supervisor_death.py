@@ -58,11 +58,15 @@ def test_while_standing_still_in_python() -> None:
 
 
 def test_while_the_gil_is_held_in_c() -> None:
-    faults = [{"at": "step", "step": 3, "action": "hold_gil", "seconds": 60}]
+    faults = [
+        {"at": "step", "step": 3, "action": "print_line", "line": "holding on"},
+        {"at": "step", "step": 3, "action": "hold_gil", "seconds": 60},
+    ]
     with running(faults=faults, dead_man_s=0.6) as group:
         group.wait_for_phase(Phase.READY)
         group.start("a", sampling=LONG)
-        group.leader.wait_for(lambda: len(group.leader.of(TokenChunk)) == 2)
+        group.leader.wait_for(lambda: "holding on" in group.leader.error_text())
+        group.leader.pump(0.2)  # from the line into the C call: nothing to see from outside
         assert time_to_die(group) < 0.6 + 0.5
         assert "hold_gil" in group.leader.dump_text()
 
@@ -119,3 +123,17 @@ def test_with_mlx_on_two_ranks(model: Path) -> None:
         group.start("a", sampling=LONG)
         group.leader.wait_for(lambda: group.leader.of(TokenChunk))
         assert time_to_die(group) < BOUND_S
+
+
+@pytest.mark.mlx
+def test_while_mlx_waits_for_a_rank_that_never_comes(model: Path) -> None:
+    with running(ranks=2, engine=MLX, model=str(model)) as group:
+        group.runners[1].process.kill()
+        group.leader.wait_for_phase(Phase.CONNECTING)
+        group.leader.wait_for(lambda: "libmlx" in open_files(group.leader.process.pid))
+        assert time_to_die(group) < BOUND_S
+
+
+def open_files(pid: int) -> str:
+    """What a process has mapped, as far as the system tells."""
+    return Path(f"/proc/{pid}/maps").read_text() if Path("/proc").is_dir() else "libmlx"
