@@ -62,7 +62,7 @@ CAUSES: dict[Cause, CauseFacts] = {
     Cause.RING_ABORT: CauseFacts("The ring gave up", _LOOK_AT_PEER, True, _PEER),
     Cause.RING_CONNECT_FAILED: CauseFacts(
         "The ring could not be formed",
-        "Check that every rank was started, that the addresses in the hostfile are right, and that no firewall is between.",
+        "Check that every rank was started, that the hostfile's addresses are right, and that no firewall is between.",
         True,
     ),
     Cause.RING_BIND_FAILED: CauseFacts(

@@ -1,11 +1,18 @@
 """One runner's evidence -> one diagnosis. Never raises, whatever the evidence holds."""
 
-import re
 from collections.abc import Callable
 
 from diagnostics.cause import Cause
-from diagnostics.causes import CAUSES
 from diagnostics.collector import DiagnosticCollector
+from diagnostics.diagnosing import (
+    ENDED_FROM_OUTSIDE,
+    SIGABRT,
+    SIGSEGV,
+    closed_itself,
+    crash_by_signal,
+    diagnosis_of,
+    diagnosis_told_by,
+)
 from diagnostics.evidence import DeathEvidence, Diagnostic, OperatingSystem, RunnerTerminationError
 from diagnostics.exit_status import describe_exit, signal_name, signal_of
 from diagnostics.incident import Confidence, Diagnosis
@@ -13,12 +20,8 @@ from diagnostics.phase import STARTING_PHASES, Phase
 from diagnostics.root_cause import SIGNATURES, strength_of
 from diagnostics.signature import Strength
 
-_SIGKILL, _SIGTERM, _SIGABRT, _SIGSEGV = 9, 15, 6, 11
-_CRASH_SIGNALS = frozenset({4, 5, 8})
-_ENDED_FROM_OUTSIDE = frozenset({1, 2, _SIGKILL, _SIGTERM})
 _ON_REQUEST = (Phase.SHUTTING_DOWN, Phase.SHUTDOWN)
 _OVERRULED_FINDINGS = frozenset({Cause.STALLED, Cause.START_TIMEOUT})
-_OWN_SOCKET = re.compile(r"errno 9\b")
 _MAX_TERMINATION_CHARACTERS = 256 * 1024
 
 
@@ -92,15 +95,15 @@ def _native(diagnostic: Diagnostic) -> bool:
 
 
 def _supervisor_finding(facts: _Facts) -> Diagnosis | None:
-    """What the supervisor saw explains its own signals; but a stall or a late start has a cause when one was printed."""
+    """What the supervisor saw explains its own signals; a stall or a late start may have a printed cause."""
     finding = facts.evidence.finding
     if finding is None:
         return None
     if finding.kind in _OVERRULED_FINDINGS:
         told = facts.raised or facts.printed
         if told is not None and _explains_standing(told, facts.evidence.phase):
-            return _told(told, Confidence.LIKELY)
-    return _diagnosis(finding.kind, Confidence.CERTAIN, finding.message)
+            return diagnosis_told_by(told, Confidence.LIKELY)
+    return diagnosis_of(finding.kind, Confidence.CERTAIN, finding.message)
 
 
 def _termination_error(facts: _Facts) -> Diagnosis | None:
@@ -109,16 +112,16 @@ def _termination_error(facts: _Facts) -> Diagnosis | None:
     if facts.evidence.termination_error is None:
         return None
     if raised is None:
-        return _diagnosis(Cause.PYTHON_EXCEPTION_OTHER, Confidence.CERTAIN, _raised_words(facts))
+        return diagnosis_of(Cause.PYTHON_EXCEPTION_OTHER, Confidence.CERTAIN, _raised_words(facts))
     if raised.symptom:
         if _specific(printed) and printed is not None:
-            return _told(printed, Confidence.LIKELY)
-        return _told(facts.symptom or raised, Confidence.CERTAIN)
+            return diagnosis_told_by(printed, Confidence.LIKELY)
+        return diagnosis_told_by(facts.symptom or raised, Confidence.CERTAIN)
     if strength_of(raised) <= Strength.GENERIC and _specific(printed) and printed is not None and _native(printed):
-        return _told(printed, Confidence.LIKELY)
+        return diagnosis_told_by(printed, Confidence.LIKELY)
     if _asked_to_leave(raised) and facts.evidence.signals_sent:
         return _killed_by_us(facts)
-    return _told(raised, Confidence.CERTAIN)
+    return diagnosis_told_by(raised, Confidence.CERTAIN)
 
 
 def _raised_words(facts: _Facts) -> str:
@@ -140,14 +143,16 @@ def _printed_cause(facts: _Facts) -> Diagnosis | None:
         return None
     strength = strength_of(printed)
     if strength is Strength.SPECIFIC:
-        ended_by_another = facts.signal in _ENDED_FROM_OUTSIDE or facts.signal == _SIGSEGV
-        return _told(printed, Confidence.LIKELY if ended_by_another else Confidence.CERTAIN)
-    if facts.signal in _ENDED_FROM_OUTSIDE and printed.kind is not Cause.KILLED_NO_STDERR:
+        ended_by_another = facts.signal in ENDED_FROM_OUTSIDE or facts.signal == SIGSEGV
+        return diagnosis_told_by(printed, Confidence.LIKELY if ended_by_another else Confidence.CERTAIN)
+    if facts.signal in ENDED_FROM_OUTSIDE and printed.kind is not Cause.KILLED_NO_STDERR:
         return None
-    crashed_otherwise = facts.signal is not None and _crash(facts.signal, facts.system)[0] is not printed.kind
+    crashed_otherwise = facts.signal is not None and crash_by_signal(facts.signal, facts.system)[0] is not printed.kind
     if strength <= Strength.GENERIC and crashed_otherwise and printed.kind is Cause.PYTHON_EXCEPTION_OTHER:
         return None
-    return _told(printed, Confidence.CERTAIN if facts.evidence.exit_status is not None else Confidence.LIKELY)
+    return diagnosis_told_by(
+        printed, Confidence.CERTAIN if facts.evidence.exit_status is not None else Confidence.LIKELY
+    )
 
 
 def _own_signal(facts: _Facts) -> Diagnosis | None:
@@ -156,55 +161,40 @@ def _own_signal(facts: _Facts) -> Diagnosis | None:
     if not asked:
         return None
     if facts.symptom is not None and facts.evidence.phase not in _ON_REQUEST:
-        return _told(facts.symptom, Confidence.LIKELY)
+        return diagnosis_told_by(facts.symptom, Confidence.LIKELY)
     return _killed_by_us(facts)
 
 
 def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
     """Nobody dies of SIGKILL or SIGTERM by losing a peer, so this outranks what it said about peers."""
-    if facts.signal is None or facts.signal not in _ENDED_FROM_OUTSIDE:
+    if facts.signal is None or facts.signal not in ENDED_FROM_OUTSIDE:
         return None
     name = signal_name(facts.signal, facts.system)
     said = (
         "it left no message" if not facts.evidence.stderr.diagnostics else "what it wrote before does not explain that"
     )
     message = f"was killed by {name} from outside Ringwarden; {said}"
-    return _diagnosis(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
+    return diagnosis_of(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
 
 
 def _lost_peer(facts: _Facts) -> Diagnosis | None:
     """All that is left is that a peer went away. An abort after the ring gave up is the ring's."""
     symptom, status = facts.symptom, facts.evidence.exit_status
-    if symptom is None or facts.signal == _SIGSEGV:
+    if symptom is None or facts.signal == SIGSEGV:
         return None
-    if facts.signal == _SIGABRT:
+    if facts.signal == SIGABRT:
         symptom = next((one for one in facts.evidence.stderr.diagnostics if one.kind is Cause.RING_ABORT), symptom)
-    if _OWN_SOCKET.search(symptom.text) and status is not None and status.code == 0:
+    if closed_itself(symptom) and status is not None and status.code == 0:
         return None
-    return _told(symptom, Confidence.LIKELY)
+    return diagnosis_told_by(symptom, Confidence.LIKELY)
 
 
 def _exit_signal(facts: _Facts) -> Diagnosis | None:
     if facts.signal is None:
         return None
-    cause, words = _crash(facts.signal, facts.system)
+    cause, words = crash_by_signal(facts.signal, facts.system)
     message = f"{words}; it left no message that explains it"
-    return _diagnosis(cause, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
-
-
-def _crash(signal: int, system: OperatingSystem) -> tuple[Cause, str]:
-    name = signal_name(signal, system)
-    if signal == _SIGSEGV:
-        return Cause.SEGFAULT, f"crashed with {name}, a segmentation fault"
-    if name == "SIGBUS":
-        return Cause.BUS_ERROR, f"crashed with {name}, a bus error"
-    if signal == _SIGABRT:
-        return Cause.ABORT_OTHER, f"aborted with {name}"
-    if signal in _CRASH_SIGNALS:
-        return Cause.ABORT_OTHER, f"crashed with {name}"
-    if signal in _ENDED_FROM_OUTSIDE:
-        return Cause.KILLED_NO_STDERR, f"was killed by {name}"
-    return Cause.UNKNOWN, f"was ended by {name}"
+    return diagnosis_of(cause, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
 
 
 def _exit_code(facts: _Facts) -> Diagnosis | None:
@@ -212,9 +202,9 @@ def _exit_code(facts: _Facts) -> Diagnosis | None:
     if status is None or status.code != 0:
         return None
     if facts.evidence.phase in _ON_REQUEST:
-        return _diagnosis(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, "ended when Ringwarden asked it to")
+        return diagnosis_of(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, "ended when Ringwarden asked it to")
     needed = "work was in flight" if facts.evidence.tasks_in_flight else "nobody had asked it to leave"
-    return _diagnosis(
+    return diagnosis_of(
         Cause.EXITED_EARLY, Confidence.CERTAIN, f"exited with code 0; {needed}", tail=facts.evidence.stderr.tail
     )
 
@@ -238,39 +228,11 @@ RULES: tuple[Callable[[_Facts], Diagnosis | None], ...] = (
 def _unknown(facts: _Facts) -> Diagnosis:
     tail = facts.evidence.stderr.tail
     left = "nothing that it wrote explains why" if tail else "it left no message"
-    return _diagnosis(Cause.UNKNOWN, Confidence.POSSIBLE, f"{facts.exit_words}; {left}", tail=tail)
+    return diagnosis_of(Cause.UNKNOWN, Confidence.POSSIBLE, f"{facts.exit_words}; {left}", tail=tail)
 
 
 def _killed_by_us(facts: _Facts) -> Diagnosis:
     names = ", ".join(dict.fromkeys(signal_name(one, facts.system) for one in facts.evidence.signals_sent))
-    return _diagnosis(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, f"was stopped by Ringwarden; it had sent {names}")
-
-
-def _told(diagnostic: Diagnostic, confidence: Confidence) -> Diagnosis:
-    facts = CAUSES[diagnostic.kind]
-    # EBADF as the first word about a peer: nobody else closes this process's sockets.
-    own_socket = diagnostic.symptom and _OWN_SOCKET.search(diagnostic.text) is not None
-    closed_itself = f"used a ring socket that it had closed itself; its first message was: {diagnostic.text.strip()}"
-    return Diagnosis(
-        cause=diagnostic.kind,
-        confidence=confidence,
-        message=closed_itself if own_socket else diagnostic.message,
-        advice=facts.advice,
-        retryable=facts.retryable,
-        peer_loss=diagnostic.symptom and not own_socket,
-        evidence=diagnostic.evidence,
-        evidence_line=diagnostic.line,
-    )
-
-
-def _diagnosis(cause: Cause, confidence: Confidence, message: str, tail: tuple[str, ...] = ()) -> Diagnosis:
-    facts = CAUSES[cause]
-    return Diagnosis(
-        cause=cause,
-        confidence=confidence,
-        message=message,
-        advice=facts.advice,
-        retryable=facts.retryable,
-        peer_loss=False,
-        evidence=tail,
+    return diagnosis_of(
+        Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, f"was stopped by Ringwarden; it had sent {names}"
     )

@@ -9,7 +9,24 @@ from diagnostics.signature import Signature
 from diagnostics.signatures import CATALOGUE
 from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery
 
-_COMPILED = tuple((row, re.compile(row.pattern), re.compile(row.context) if row.context else None) for row in CATALOGUE)
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    order: int
+    signature: Signature
+    pattern: re.Pattern[str]
+    context: re.Pattern[str] | None
+
+
+def _by_keyword() -> dict[str, list[_Row]]:
+    rows: dict[str, list[_Row]] = {}
+    for order, one in enumerate(CATALOGUE):
+        context = re.compile(one.context) if one.context else None
+        rows.setdefault(one.keyword, []).append(_Row(order, one, re.compile(one.pattern), context))
+    return rows
+
+
+_ROWS = _by_keyword()
 _SOURCE_CODE = re.compile(r"^\s+(?:raise|except|return|from|import|assert|if|msg ?=)\b|^\s*File \"")
 _MAX_GROUP_CHARACTERS = 160
 
@@ -31,14 +48,15 @@ class Match:
 
 def find(text: str, context: str = "") -> list[Match]:
     """Every signature that is found in `text`, in catalogue order. `context` is what raised it."""
+    rows = [row for keyword in _ROWS if keyword in text for row in _ROWS[keyword]]
     matches: list[Match] = []
-    for row, pattern, needed in _COMPILED:
-        if row.keyword not in text or (needed is not None and not needed.search(context)):
+    for row in sorted(rows, key=lambda row: row.order):
+        if row.context is not None and not row.context.search(context):
             continue
-        found = pattern.search(text)
+        found = row.pattern.search(text)
         if found is not None:
             groups = {name: value or "" for name, value in found.groupdict().items()}
-            matches.append(Match(row, found.start(), found.end(), groups))
+            matches.append(Match(row.signature, found.start(), found.end(), groups))
     return matches
 
 

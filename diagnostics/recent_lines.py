@@ -28,7 +28,7 @@ class RecentLines:
             self._put(line.index, line.text[:_MAX_CHARACTERS])
 
     def put_raw(self, raw: bytes, end_index: int) -> None:
-        """Add whole segments without reading them. `end_index` is the number of the line that comes after the last LF."""
+        """Add whole segments without reading them. `end_index` numbers the line after the last LF."""
         parts = raw.rsplit(b"\n", self._max_lines + 1)
         if len(parts) > self._max_lines + 1:
             del parts[0]

@@ -24,8 +24,8 @@ _LEVEL = re.compile(
 )
 _QUOTING_KEY = re.compile(r"[\"'](?:content|prompt|text|messages?|input|arguments)[\"']\s*:")
 _RECOVERED = re.compile(
-    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back|fallback|recovered"
-    r"|ignoring|skipping|harmless|non-fatal|continuing)",
+    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back|fallback"
+    r"|recovered|ignoring|skipping|harmless|non-fatal|continuing)",
     re.IGNORECASE,
 )
 _LEVEL_KEYS = ("level", "levelname", "severity", "lvl", "log.level")

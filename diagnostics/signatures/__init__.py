@@ -6,11 +6,28 @@ every example through the engine. Earlier rows win when two match at the same pl
 
 from diagnostics.signature import Signature
 from diagnostics.signatures.collectives import COLLECTIVES
+from diagnostics.signatures.crash import CRASH
+from diagnostics.signatures.download import DISK, DOWNLOAD
 from diagnostics.signatures.jaccl import JACCL
-from diagnostics.signatures.loading import LOADING
 from diagnostics.signatures.metal import METAL
+from diagnostics.signatures.models import TOKENIZER, UNSUPPORTED
 from diagnostics.signatures.process import PROCESS
 from diagnostics.signatures.python import PYTHON
 from diagnostics.signatures.ring import RING
+from diagnostics.signatures.weights import CORRUPT, WEIGHTS
 
-CATALOGUE: tuple[Signature, ...] = (*METAL, *RING, *JACCL, *COLLECTIVES, *PROCESS, *LOADING, *PYTHON)
+CATALOGUE: tuple[Signature, ...] = (
+    *METAL,
+    *RING,
+    *JACCL,
+    *COLLECTIVES,
+    *PROCESS,
+    *CRASH,
+    *DOWNLOAD,
+    *DISK,
+    *WEIGHTS,
+    *CORRUPT,
+    *UNSUPPORTED,
+    *TOKENIZER,
+    *PYTHON,
+)

@@ -8,7 +8,9 @@ _MPI = "Open MPI (mpirun, PRRTE)"
 _LAUNCH = "mlx.launch"
 
 
-def _reported(name: str, statuses: str, signals: str, cause: Cause, message: str, status: int) -> tuple[Signature, ...]:
+def _reported(  # noqa: PLR0917 - one row of a table
+    name: str, statuses: str, signals: str, cause: Cause, message: str, status: int
+) -> tuple[Signature, ...]:
     """One way to die, as mlx.launch and as mpirun report it."""
     return (
         Signature(

@@ -8,7 +8,7 @@ _SOURCE = "MLX metal/device.cpp; text and code from macOS (IOGPU)"
 _FAILED = r"(?:(?:\[METAL\] ?)?Command buffer execution failed|Execution of the command buffer was aborted)\b.{0,160}?"
 
 
-def _command_buffer(
+def _command_buffer(  # noqa: PLR0917 - one row of a table
     name: str, code: str, text: str, callback: str, cause: Cause, message: str, fault: Fault, example: str
 ) -> Signature:
     return Signature(
@@ -25,7 +25,9 @@ def _command_buffer(
     )
 
 
-def _bare_code(name: str, code: str, callback: str, cause: Cause, message: str, fault: Fault) -> Signature:
+def _bare_code(  # noqa: PLR0917 - one row of a table
+    name: str, code: str, callback: str, cause: Cause, message: str, fault: Fault
+) -> Signature:
     """The same error where MLX's prefix was cut off or swallowed: Apple's code in brackets is enough."""
     return Signature(
         id=f"metal.{name}_code",
@@ -79,7 +81,8 @@ _ROWS = (
         Cause.METAL_COMMAND_BUFFER_OTHER,
         "may not use the GPU any more; macOS ignores its work after earlier GPU errors",
         Fault.THIS_RANK,
-        "Ignored (for causing prior/excessive GPU errors) (00000004:kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)",
+        "Ignored (for causing prior/excessive GPU errors) "
+        "(00000004:kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)",
     ),
     (
         "innocent_victim",
@@ -159,9 +162,11 @@ METAL: tuple[Signature, ...] = (
         keyword="failed assertion",
         pattern=r"MTL\w*CommandBuffer\b.{0,80}failed assertion"
         r"|(?:IOGPU|AGX|MTL)\w*(?:Command(?:Buffer|Encoder|Queue)|Encoder|Context)\b.{0,100}failed assertion"
-        r"|failed assertion\b.{0,160}?(?:MTLCommandBuffer|[Cc]ommand [Bb]uffer|[Cc]ommand [Ee]ncoder|Command(?:Buffer|Encoder)|[Cc]ompleted handler)",
+        r"|failed assertion\b.{0,160}?(?:MTLCommandBuffer|[Cc]ommand [Bb]uffer|[Cc]ommand [Ee]ncoder"
+        r"|Command(?:Buffer|Encoder)|[Cc]ompleted handler)",
         message="broke a rule of Metal's command buffers and was aborted",
-        example="-[IOGPUMetalCommandBuffer validate]:214: failed assertion `commit an already committed command buffer'",
+        example="-[IOGPUMetalCommandBuffer validate]:214: failed assertion "
+        "`commit an already committed command buffer'",
         source="macOS Metal framework",
         native=True,
     ),
@@ -169,7 +174,8 @@ METAL: tuple[Signature, ...] = (
         id="metal.malloc_limit",
         cause=Cause.METAL_MALLOC_LIMIT,
         keyword="ttempting to allocate",
-        pattern=r"(?:\[metal::malloc\] ?)?[Aa]ttempting to allocate (?P<bytes>\d+)\s*(?:bytes|$)(?:.{0,40}greater\b.{0,60}?(?P<limit>\d+) bytes)?",
+        pattern=r"(?:\[metal::malloc\] ?)?[Aa]ttempting to allocate (?P<bytes>\d+)\s*(?:bytes|$)"
+        r"(?:.{0,40}greater\b.{0,60}?(?P<limit>\d+) bytes)?",
         message="asked for one buffer of {bytes} bytes, more than Metal allows",
         example="[metal::malloc] Attempting to allocate 135433060352 bytes which is greater than the maximum allowed "
         "buffer size of 86586540032 bytes.",

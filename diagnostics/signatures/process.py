@@ -1,42 +1,7 @@
-"""The process itself: dynamic libraries, fork, threads, ports, crashes, and shells that report them."""
+"""The process itself: dynamic libraries, fork, threads and ports."""
 
 from diagnostics.cause import Cause
-from diagnostics.signature import Fault, Signature, Strength
-
-_SHELL = "sh, bash, zsh"
-
-
-def _shell(name: str, words: str, cause: Cause, message: str, example: str) -> Signature:
-    """A shell's report: `path: line 1: 123 Words`, `zsh: words`, or the words alone on a line."""
-    return Signature(
-        id=f"shell.{name}",
-        cause=cause,
-        keyword=words.split("|", maxsplit=1)[0].split("(", maxsplit=1)[0][1:5],
-        pattern=rf"(?:\bline \d+: +\d+ |^zsh: |^\[\d+\] +[-+]? *\d+ )(?i:{words})\b"
-        rf"|^(?:{words})(?:: \d+)?(?: \(core dumped\))?$",
-        message=message,
-        example=example,
-        source=_SHELL,
-        native=True,
-        fatal=False,
-        strength=Strength.CRASH,
-        fault=Fault.UNKNOWN,
-    )
-
-
-def _faulthandler(name: str, words: str, cause: Cause, message: str) -> Signature:
-    return Signature(
-        id=f"faulthandler.{name}",
-        cause=cause,
-        keyword="Fatal Python error",
-        pattern=rf"Fatal Python error: {words}",
-        message=message,
-        example=f"Fatal Python error: {words}",
-        source="CPython faulthandler",
-        native=True,
-        strength=Strength.CRASH,
-    )
-
+from diagnostics.signature import Fault, Signature
 
 PROCESS: tuple[Signature, ...] = (
     Signature(
@@ -57,7 +22,8 @@ PROCESS: tuple[Signature, ...] = (
         keyword="HAS_FORKED",
         pattern=r"THE_PROCESS_HAS_FORKED_AND_YOU_CANNOT_USE_THIS_COREFOUNDATION",
         message="was stopped by macOS because it was forked from a process with threads",
-        example="Break on __THE_PROCESS_HAS_FORKED_AND_YOU_CANNOT_USE_THIS_COREFOUNDATION_FUNCTIONALITY___YOU_MUST_EXEC__()",
+        example="Break on __THE_PROCESS_HAS_FORKED_AND_YOU_CANNOT_USE_THIS_COREFOUNDATION_"
+        "FUNCTIONALITY___YOU_MUST_EXEC__()",
         source="macOS CoreFoundation",
         native=True,
         fault=Fault.CONFIGURATION,
@@ -118,9 +84,11 @@ PROCESS: tuple[Signature, ...] = (
         id="dlopen.macos",
         cause=Cause.DLOPEN_FAILED,
         keyword="dlopen(",
-        pattern=r"dlopen\(.{1,300}(?:image not found|no such file|incompatible architecture|code signature|not valid for use)",
+        pattern=r"dlopen\(.{1,300}(?:image not found|no such file|incompatible architecture"
+        r"|code signature|not valid for use)",
         message="could not load a library that it needs",
-        example="ImportError: dlopen(core.so, 0x0002): tried: 'core.so' (mach-o file, but is an incompatible architecture "
+        example="ImportError: dlopen(core.so, 0x0002): tried: 'core.so' (mach-o file, but is an incompatible "
+        "architecture "
         "(have 'arm64', need 'x86_64'))",
         source="macOS dyld",
         fault=Fault.CONFIGURATION,
@@ -178,153 +146,5 @@ PROCESS: tuple[Signature, ...] = (
         source="OpenBLAS, rayon, libc++, Rust",
         native=True,
         fault=Fault.RESOURCE,
-    ),
-    _faulthandler("segfault", "Segmentation fault", Cause.SEGFAULT, "crashed with a segmentation fault"),
-    _faulthandler("bus_error", "Bus error", Cause.BUS_ERROR, "crashed with a bus error"),
-    _faulthandler("aborted", "Aborted", Cause.ABORT_OTHER, "aborted itself"),
-    Signature(
-        id="faulthandler.other",
-        cause=Cause.ABORT_OTHER,
-        keyword="Fatal Python error",
-        pattern=r"Fatal Python error: (?P<text>.{1,120})",
-        message="was ended by a fatal error of Python; it said: {text}",
-        example="Fatal Python error: Floating point exception",
-        source="CPython",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    _shell(
-        "segfault",
-        "Segmentation fault",
-        Cause.SEGFAULT,
-        "crashed with a segmentation fault",
-        "zsh: segmentation fault  python",
-    ),
-    _shell(
-        "bus_error",
-        "Bus error",
-        Cause.BUS_ERROR,
-        "crashed with a bus error",
-        "run.sh: line 1: 19516 Bus error: 10  python",
-    ),
-    _shell(
-        "aborted",
-        "Abort trap|Aborted",
-        Cause.ABORT_OTHER,
-        "aborted itself",
-        "run.sh: line 1: 195 Abort trap: 6  python",
-    ),
-    _shell(
-        "trapped",
-        "Trace/BPT trap|Trace/breakpoint trap",
-        Cause.ABORT_OTHER,
-        "stopped at a trap",
-        "zsh: trace/BPT trap  python",
-    ),
-    _shell(
-        "illegal",
-        "Illegal instruction",
-        Cause.ABORT_OTHER,
-        "ran into an illegal instruction",
-        "zsh: illegal instruction  python",
-    ),
-    _shell(
-        "killed",
-        "Killed",
-        Cause.KILLED_NO_STDERR,
-        "was killed by SIGKILL; its shell says so",
-        "zsh: killed     python -m runner",
-    ),
-    Signature(
-        id="abort.heap",
-        cause=Cause.ABORT_OTHER,
-        keyword="(",
-        pattern=r"double free or corruption \(|free\(\): invalid (?:pointer|size|next size)|malloc\(\): \w+|realloc\(\): invalid"
-        r"|munmap_chunk\(\): invalid|malloc: \*\*\* error for object",
-        message="aborted because its heap was damaged",
-        example="double free or corruption (!prev)",
-        source="glibc, macOS malloc",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.check",
-        cause=Cause.ABORT_OTHER,
-        keyword="*** ",
-        pattern=r"\*\*\* stack smashing detected \*\*\*|corrupted size vs\. prev_size",
-        message="aborted because its memory was damaged",
-        example="*** stack smashing detected ***: terminated",
-        source="glibc",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.assertion",
-        cause=Cause.ABORT_OTHER,
-        keyword="ssertion",
-        pattern=r"Assertion failed: \(|: Assertion `.{1,200}' failed|failed assertion\b",
-        message="aborted because a check inside a native library failed",
-        example="Assertion failed: (n > 0), function eval, file eval.cpp, line 42.",
-        source="assert(3), Metal validation",
-        native=True,
-        fallback=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.objective_c",
-        cause=Cause.ABORT_OTHER,
-        keyword="Terminating app",
-        pattern=r"Terminating app due to uncaught exception '(?P<name>\w+)'",
-        message="was ended by an uncaught Objective-C exception, {name}",
-        example="*** Terminating app due to uncaught exception 'NSRangeException', reason: 'index 0 beyond bounds'",
-        source="macOS Foundation",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.swift",
-        cause=Cause.ABORT_OTHER,
-        keyword="Fatal error: ",
-        pattern=r"\S*\.swift:\d+: Fatal error: ",
-        message="was ended by a fatal error in Swift code",
-        example="MLX/ErrorHandler.swift:343: Fatal error: [matmul] shapes do not fit",
-        source="Swift runtime",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.rust",
-        cause=Cause.ABORT_OTHER,
-        keyword="caused by panic",
-        pattern=r"caused by panic|panic in a (?:function that cannot unwind|destructor during cleanup)",
-        message="aborted after a panic in Rust code",
-        example="thread caused non-unwinding panic. aborting; caused by panic in a destructor during cleanup",
-        source="Rust runtime",
-        native=True,
-        strength=Strength.CRASH,
-    ),
-    Signature(
-        id="abort.libcxxabi",
-        cause=Cause.ABORT_OTHER,
-        keyword="libc++abi",
-        pattern=r"libc\+\+abi(?:\.dylib)?: terminat\w+ (?P<text>(?:due to|with|called)\b.{0,200})",
-        message="was ended by an uncaught C++ exception; libc++abi says: terminating {text}",
-        example="libc++abi: terminating due to uncaught exception of type std::runtime_error: something new",
-        source="macOS libc++abi",
-        native=True,
-        fallback=True,
-        strength=Strength.GENERIC,
-    ),
-    Signature(
-        id="abort.libstdcxx",
-        cause=Cause.ABORT_OTHER,
-        keyword="terminate called",
-        pattern=r"terminate called (?P<text>(?:after throwing|without an active|recursively).{0,200})",
-        message="was ended by an uncaught C++ exception; libstdc++ says: terminate called {text}",
-        example="terminate called after throwing an instance of 'std::runtime_error'",
-        source="Linux libstdc++",
-        native=True,
-        fallback=True,
-        strength=Strength.GENERIC,
     ),
 )

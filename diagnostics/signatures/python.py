@@ -14,7 +14,7 @@ PYTHON_EXCEPTION = Signature(
     fatal=False,
     strength=Strength.GENERIC,
 )
-"""What a traceback's last line means when no text in the catalogue knows better. Not in `CATALOGUE`: it has no keyword."""
+"""What a traceback's last line means when the catalogue does not know its text. Not in `CATALOGUE`: no keyword."""
 
 BACKGROUND_EXCEPTION = Signature(
     id="python.background_exception",

@@ -1,5 +1,7 @@
 """Cutting bytes into chunks, for properties."""
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 
@@ -9,4 +11,4 @@ def chunkings(draw: st.DrawFn, data: st.SearchStrategy[bytes]) -> tuple[bytes, l
     whole = draw(data)
     cuts = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=12)))
     edges = [0, *cuts, len(whole)]
-    return whole, [whole[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return whole, [whole[start:end] for start, end in pairwise(edges)]

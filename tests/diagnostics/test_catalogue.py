@@ -80,7 +80,7 @@ def test_the_example_survives_what_logs_do_to_it(signature: Signature) -> None:
 @BY_ID
 def test_a_quotation_is_no_failure(signature: Signature) -> None:
     for line in (
-        f'2026-11-21 01:02:03.456 | INFO     | api:chat:7 - prompt: {signature.example}',
+        f"2026-11-21 01:02:03.456 | INFO     | api:chat:7 - prompt: {signature.example}",
         f'  "content": "my log says: {signature.example}"',
         f'{{"level": "info", "message": {signature.example!r}}}',
     ):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0917 - real messages are long
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from diagnostics.phase import Phase
 
 LINUX = OperatingSystem.LINUX
 ABORTING = "[ring] Too many send/recv errors. Aborting...\n"
-CLOSED = "[ring] Socket 3 was closed by the peer\n" * 10 + "[ring] Too many send/recv errors. Failing pending tasks...\n"
+CLOSED = (
+    "[ring] Socket 3 was closed by the peer\n" * 10 + "[ring] Too many send/recv errors. Failing pending tasks...\n"
+)
 METAL_OOM = (
     "libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] Command buffer execution "
     "failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)\n"
@@ -33,7 +36,10 @@ def stream(text: str) -> StreamReport:
 
 
 def raised(type_name: str, message: str, traceback: str = "") -> RunnerTerminationError:
-    text = traceback or f'Traceback (most recent call last):\n  File "r.py", line 1, in f\n    g()\n{type_name}: {message}\n'
+    text = (
+        traceback
+        or f'Traceback (most recent call last):\n  File "r.py", line 1, in f\n    g()\n{type_name}: {message}\n'
+    )
     return RunnerTerminationError(type_name, message, f"{type_name}({message!r})", text)
 
 
@@ -90,7 +96,10 @@ def test_metal_abort() -> None:
 
 def test_sigabrt_after_the_ring_gave_up_is_the_ring_s() -> None:
     assert diagnose(ABORTING, signal=6).cause is Cause.RING_ABORT
-    assert diagnose("[ring] Receiving from socket 5 failed with errno 104\n" + ABORTING, signal=6).cause is Cause.RING_ABORT
+    assert (
+        diagnose("[ring] Receiving from socket 5 failed with errno 104\n" + ABORTING, signal=6).cause
+        is Cause.RING_ABORT
+    )
 
 
 def test_a_signal_of_ours_is_ours() -> None:
@@ -146,9 +155,9 @@ def test_a_metal_error_raised_by_mlx_0_32() -> None:
 
 def test_a_wrapped_termination_error_is_looked_through() -> None:
     chain = (
-        "Traceback (most recent call last):\n  File \"m.py\", line 1, in f\n    g()\nOSError: [Errno 28] No space left on device\n\n"
+        'Traceback (most recent call last):\n  File "m.py", line 1, in f\n    g()\nOSError: [Errno 28] No space left on device\n\n'
         "The above exception was the direct cause of the following exception:\n\n"
-        "Traceback (most recent call last):\n  File \"r.py\", line 1, in f\n    g()\nrunner.errors.EngineError: step failed\n"
+        'Traceback (most recent call last):\n  File "r.py", line 1, in f\n    g()\nrunner.errors.EngineError: step failed\n'
     )
     assert diagnose(code=1, error=raised("runner.errors.EngineError", "step failed", chain)).cause is Cause.DISK_FULL
 
@@ -158,7 +167,11 @@ def test_a_lost_ring_peer_is_a_peer_loss_and_stderr_says_how() -> None:
     assert diagnosis.peer_loss
     assert diagnosis.cause is Cause.RING_PEER_CLOSED
     alone = diagnose(code=1, error=raised("RuntimeError", "[ring] connection to a peer was lost"))
-    assert (alone.cause, alone.peer_loss, alone.message) == (Cause.RING_ABORT, True, "lost its ring connection to a peer")
+    assert (alone.cause, alone.peer_loss, alone.message) == (
+        Cause.RING_ABORT,
+        True,
+        "lost its ring connection to a peer",
+    )
 
 
 def test_an_own_exception_beats_the_ring_noise_of_leaving() -> None:
@@ -195,13 +208,16 @@ def test_a_faulthandler_dump() -> None:
     assert (diagnosis.cause, diagnosis.evidence_line) == (Cause.SEGFAULT, 0)
 
 
-TEXTS = st.sampled_from(["", ABORTING, CLOSED, METAL_OOM, TRACEBACK, "noise\n", "zsh: killed     python\n"]) | st.text(max_size=80)
+TEXTS = st.sampled_from(["", ABORTING, CLOSED, METAL_OOM, TRACEBACK, "noise\n", "zsh: killed     python\n"]) | st.text(
+    max_size=80
+)
 
 
 @settings(deadline=None, max_examples=300)
 @given(
     stderr=TEXTS,
-    status=st.none() | st.builds(ExitStatus, code=st.none() | st.integers(-300, 300), signal=st.none() | st.integers(-2, 200)),
+    status=st.none()
+    | st.builds(ExitStatus, code=st.none() | st.integers(-300, 300), signal=st.none() | st.integers(-2, 200)),
     error=st.none() | st.builds(RunnerTerminationError, TEXTS, TEXTS, TEXTS, TEXTS),
     finding=st.none() | st.builds(SupervisorFinding, st.sampled_from(list(Cause)), TEXTS),
     sent=st.lists(st.integers(-1, 70), max_size=3).map(tuple),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - real messages are long
 import json
 
 import pytest
@@ -91,8 +92,12 @@ def test_a_metal_timeout_in_every_dress(text: str) -> None:
     assert kind(text, DARWIN) is Cause.METAL_GPU_TIMEOUT
 
 
-def traceback(*exceptions: str, link: str = "The above exception was the direct cause of the following exception:") -> str:
-    blocks = [f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n{one}\n' for one in exceptions]
+def traceback(
+    *exceptions: str, link: str = "The above exception was the direct cause of the following exception:"
+) -> str:
+    blocks = [
+        f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n{one}\n' for one in exceptions
+    ]
     return f"\n{link}\n\n".join(blocks)
 
 
@@ -104,12 +109,17 @@ def test_the_deepest_exception_of_a_chain_counts() -> None:
 
 
 def test_a_known_text_counts_more_than_the_exception_that_it_handled() -> None:
-    text = traceback("ModuleNotFoundError: No module named 'mlx_lm.models.x'", "ValueError: Model type x not supported.")
+    text = traceback(
+        "ModuleNotFoundError: No module named 'mlx_lm.models.x'", "ValueError: Model type x not supported."
+    )
     assert kind(text) is Cause.MODEL_UNSUPPORTED
 
 
 def test_wrappers_are_looked_through() -> None:
-    assert kind(traceback("RuntimeError: [ring] connection to a peer was lost", "EngineError: step failed")) is Cause.RING_ABORT
+    assert (
+        kind(traceback("RuntimeError: [ring] connection to a peer was lost", "EngineError: step failed"))
+        is Cause.RING_ABORT
+    )
 
 
 def test_an_ignored_exception_is_none_and_a_thread_s_is_weak() -> None:

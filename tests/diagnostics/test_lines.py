@@ -53,7 +53,11 @@ def test_utf8_across_chunks_and_invalid_bytes() -> None:
 
 def test_an_over_long_line_comes_in_overlapping_pieces_of_one_line() -> None:
     lines = split(b"a" * 90 + b"\nb", max_line_bytes=64)
-    assert [(line.index, len(line.text), line.continued) for line in lines] == [(0, 64, False), (0, 42, True), (1, 1, False)]
+    assert [(line.index, len(line.text), line.continued) for line in lines] == [
+        (0, 64, False),
+        (0, 42, True),
+        (1, 1, False),
+    ]
 
 
 def test_a_message_across_the_cut_of_an_over_long_line_is_whole_in_one_piece() -> None:

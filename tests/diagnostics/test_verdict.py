@@ -45,7 +45,9 @@ def lost_peer(rank: int, line: str = CLOSED, died_at_s: float = 10.0) -> DeathCe
 
 def test_the_sentence_names_rank_cause_and_phase() -> None:
     verdict = fold([lost_peer(0), killed(1)], 2)
-    assert verdict.sentence == "Rank 1 was killed by SIGKILL from outside Ringwarden while generating; it left no message."
+    assert (
+        verdict.sentence == "Rank 1 was killed by SIGKILL from outside Ringwarden while generating; it left no message."
+    )
     assert (verdict.rank, verdict.kind, verdict.confidence) == (1, Cause.KILLED_NO_STDERR, Confidence.CERTAIN)
 
 
