@@ -38,7 +38,11 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 class DeathCertificate(msgspec.Struct, frozen=True):
-    """One rank's death, as its supervisor saw it. `died_at_s` is monotonic time of that supervisor's node."""
+    """One rank's death, as its supervisor saw it.
+
+    `died_at_s` is monotonic time of that supervisor's node. `stacks` are the Python stacks that the runner wrote on
+    request before it ended, bounded; empty when none were asked for.
+    """
 
     rank: int
     generation: int
@@ -53,6 +57,7 @@ class DeathCertificate(msgspec.Struct, frozen=True):
     signals_sent: tuple[int, ...] = ()
     termination_error: RunnerTerminationError | None = None
     stderr_tail: tuple[str, ...] = ()
+    stacks: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True):

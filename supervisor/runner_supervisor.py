@@ -14,10 +14,10 @@ from typing import Protocol
 
 import anyio
 import msgspec
-from diagnostics.classify import classify
-from diagnostics.collector import DiagnosticCollector
 
 from diagnostics.cause import Cause
+from diagnostics.classify import classify
+from diagnostics.collector import DiagnosticCollector
 from diagnostics.evidence import (
     DeathEvidence,
     ExitStatus,
@@ -34,11 +34,13 @@ from supervisor.drain import drain
 from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
 from supervisor.launch import RunnerLaunch
 from supervisor.process import ChildProcess, channel_pair, start_child
+from supervisor.stack_dump import dead_man_fired, read_stacks
 from transports.channel import ProtocolViolation
 from transports.messages import Command, PhaseChanged, Progress, RunnerEvent, Shutdown, Upward
 
 _OUR_SYSTEM = OperatingSystem.DARWIN if sys.platform == "darwin" else OperatingSystem.LINUX
 _LONGEST_WAIT_S = 3600.0
+_DEAD_MAN_EXIT = ExitStatus(code=1)
 # For a SIGKILLed child when we are being cancelled ourselves; an uninterruptible one is left to init.
 _LAST_WAIT_S = 5.0
 
@@ -265,13 +267,18 @@ class RunnerSupervisor:
         signals_sent = () if child is None else tuple(child.signals_sent)
         self._collector.finish()
         report = self._collector.report(drained=drained)
+        stacks = read_stacks(self._launch.dump_path)
+        finding = self._lifecycle.finding
+        if finding is None and status == _DEAD_MAN_EXIT and self._termination_error is None and dead_man_fired(stacks):
+            held_s = self._launch.configure.dead_man_s
+            finding = SupervisorFinding(Cause.STALLED, f"could not run Python for {held_s:g} s: a C call held the GIL")
         evidence = DeathEvidence(
             operating_system=_OUR_SYSTEM,
             phase=self.phase,
             exit_status=status,
             stderr=report,
             termination_error=self._termination_error,
-            finding=self._lifecycle.finding,
+            finding=finding,
             signals_sent=signals_sent,
             tasks_in_flight=self._observer.tasks_in_flight(),
         )
@@ -289,4 +296,5 @@ class RunnerSupervisor:
             signals_sent=signals_sent,
             termination_error=self._termination_error,
             stderr_tail=report.tail,
+            stacks=stacks,
         )

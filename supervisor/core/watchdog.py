@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-# Progress is reported a few times a second, steps can take a millisecond.
-_REPORT_LAG_STEPS = 1000
 _IDLE_SHARE = 0.1
 _SPINNING_SHARE = 0.3
 
@@ -71,7 +69,7 @@ class ProgressWatchdog:
 def ranks_behind(observations: Sequence[RankObservation]) -> tuple[int, ...]:
     """Name the ranks that the others wait for, by the hardest fact there is; all of them when nothing tells.
 
-    A stopped process is behind. So is the one that counted fewer steps, by more than reports may lag. A rank that
+    A stopped process is behind. So is the one that counted fewer steps: after a stall all reports are in. A rank that
     waits in a ring collective burns its core (MLX 0.32.4 polls without a timeout), so one that does
     not, while others do, is the one that they wait for.
     """
@@ -79,7 +77,7 @@ def ranks_behind(observations: Sequence[RankObservation]) -> tuple[int, ...]:
     if stopped:
         return stopped
     lowest, highest = min(seen.step for seen in observations), max(seen.step for seen in observations)
-    if highest - lowest > _REPORT_LAG_STEPS:
+    if highest != lowest:
         return tuple(seen.rank for seen in observations if seen.step == lowest)
     shares = [seen.cpu_share for seen in observations if seen.cpu_share is not None]
     if len(shares) == len(observations) and min(shares) < _IDLE_SHARE < _SPINNING_SHARE < max(shares):

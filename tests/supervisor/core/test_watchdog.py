@@ -67,7 +67,7 @@ def seen(rank: int, *, step: int = 50, stopped: bool = False, cpu: float | None 
     [
         ([seen(0, cpu=0.0), seen(1, stopped=True, cpu=0.0)], (1,)),
         ([seen(0, step=5000), seen(1, step=90)], (1,)),
-        ([seen(0, step=60), seen(1, step=50)], (0, 1)),
+        ([seen(0, step=51), seen(1, step=50)], (1,)),
         ([seen(0, cpu=0.9), seen(1, cpu=0.0), seen(2, cpu=1.0)], (1,)),
         ([seen(0, cpu=0.9), seen(1, cpu=None)], (0, 1)),
         ([seen(0, cpu=0.0), seen(1, cpu=0.0)], (0, 1)),
