@@ -36,6 +36,8 @@ class Recogniser:
         self._tracebacks = TracebackReader()
         self._held: Finding | None = None
         self._watch_next = False
+        self._barren: str | None = None
+        """A line that meant nothing behind itself, so that a flood of it costs little."""
 
     @property
     def idle(self) -> bool:
@@ -57,6 +59,13 @@ class Recogniser:
             suspicious: Whether the line itself is a reason to look at the one after it.
         """
         self._watch_next = suspicious
+        if raw_text == previous == self._barren and self._held is None and not self._tracebacks.active:
+            return []
+        findings = self._examine(index, raw_text, previous)
+        self._barren = raw_text if raw_text == previous and not findings else None
+        return findings
+
+    def _examine(self, index: int, raw_text: str, previous: str) -> list[Finding]:
         text = clean(raw_text)
         record = json_record(text)
         if record is not None:

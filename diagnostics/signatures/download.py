@@ -125,7 +125,8 @@ DISK: tuple[Signature, ...] = (
         id="disk.too_small",
         cause=Cause.DISK_FULL,
         keyword="disk",
-        pattern=r"(?i:\w+(?:Error|Exception): .{0,80}?(?:insufficient|not enough) (?:free )?(?:disk\b|space on disk))",
+        pattern=r"(?i:\b\w{0,60}(?:Error|Exception): .{0,80}?"
+        r"(?:insufficient|not enough) (?:free )?(?:disk\b|space on disk))",
         message="was refused; the disk has too little free space",
         example="RuntimeError: Insufficient disk space: need 65 GB, have 55 GB",
         source="programs that look before they write",

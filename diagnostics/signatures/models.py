@@ -104,7 +104,8 @@ TOKENIZER: tuple[Signature, ...] = (
         keyword="okenizer",
         pattern=r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"
         r"|Tokenizer class \S+ does not exist"
-        r"|Failed to parse tokenizer\.json|\w*Tokenizer(?:Fast)?'? (?:object )?has no attribute|tokenizer_config\.json'"
+        r"|Failed to parse tokenizer\.json|\w{0,60}Tokenizer(?:Fast)?'? (?:object )?has no attribute"
+        r"|tokenizer_config\.json'"
         r"|directory: ?'[^']*tokenizer[^']*'|is not a token for this tokenizer"
         r"|tokenizer does not match model tokenizer",
         message="could not load the tokenizer",

@@ -1,5 +1,6 @@
 # ruff: noqa: E501 - real messages are long
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -210,3 +211,13 @@ def test_noise_in_bulk_is_skipped_without_changing_the_answer() -> None:
     assert report.root_cause is not None
     assert (report.root_cause.line, report.total_lines) == (20_000, 40_001)
     assert report.tail[-1].endswith("step 19999 done")
+
+
+@pytest.mark.parametrize(
+    "filler", ["a", "A", "1", "{", "[", '"', "File ", "\\x1b[", "a.", "Error: ", "Tokenizer", "warning: "]
+)
+def test_long_hostile_lines_take_little_time(filler: str) -> None:
+    line = "okenizer rror ailed by the peer closed by the peer disk .swift: Fatal error: " + filler * 20_000
+    started = time.process_time()
+    read(line[:32_000] + "\n")
+    assert time.process_time() - started < 5
