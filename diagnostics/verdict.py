@@ -67,7 +67,8 @@ def fold(certificates: Iterable[DeathCertificate], world_size: int) -> Verdict:
         return _verdict(Cause.UNKNOWN, None, Confidence.POSSIBLE, "Nothing is known about the death of any rank.")
     weight = min(_weight(one) for one in known)
     heaviest = [one for one in known if _weight(one) is weight]
-    losers = [one for one in known if _weight(one) is _Weight.LOST_PEER]
+    stalled = [one for one in known if one.diagnosis.cause is Cause.STALLED]
+    losers = [one for one in known if _weight(one) is _Weight.LOST_PEER and not _followed(one, stalled)]
     all_stand = all(one.diagnosis.cause is Cause.STALLED for one in heaviest)
     if losers and (weight is _Weight.LOST_PEER or (weight is _Weight.STOOD and all_stand)):
         return _from_symptoms(losers, known, world_size)
@@ -89,6 +90,14 @@ def _weight(certificate: DeathCertificate) -> _Weight:
     if certificate.diagnosis.peer_loss:
         return _Weight.LEFT if _aborted_itself(certificate) else _Weight.LOST_PEER
     return _WEIGHTS.get(certificate.diagnosis.cause, _Weight.PRIMARY)
+
+
+def _followed(loser: DeathCertificate, stalled: Sequence[DeathCertificate]) -> bool:
+    """A rank that lost its peer only after that one had been ended for standing still says nothing about the stall.
+
+    Judged on one node only, where one clock stamped both.
+    """
+    return any(one.node == loser.node and one.died_at_s < loser.died_at_s for one in stalled)
 
 
 def _aborted_itself(certificate: DeathCertificate) -> bool:

@@ -4,6 +4,7 @@ The reader takes commands off the channel and leaves at once when the supervisor
 compute thread moved.
 """
 
+import contextlib
 import os
 import queue
 import signal
@@ -17,6 +18,8 @@ from transports.messages import Command, Progress, Shutdown
 
 EXIT_SUPERVISOR_GONE = 75
 _PULSE_INTERVAL_S = 0.25
+_STDERR_FD = 2
+_LAST_LINE = b"ringwarden runner error: the channel to the supervisor is closed\n"
 
 
 class Inbox:
@@ -130,7 +133,12 @@ class Control:
 
 
 def leave_without_supervisor() -> NoReturn:
-    """End this process and, when it leads its own group as the supervisor starts it, every child it left there."""
+    """End this process and, when it leads its own group as the supervisor starts it, every child it left there.
+
+    Should the supervisor live after all, and only the channel be gone, the line on stderr is what it will find.
+    """
+    with contextlib.suppress(OSError):
+        os.write(_STDERR_FD, _LAST_LINE)
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(EXIT_SUPERVISOR_GONE)

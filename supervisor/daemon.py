@@ -16,6 +16,7 @@ from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.exit_code import ExitCode
 from supervisor.group_log import GroupLog
 from supervisor.group_supervisor import GroupSupervisor
+from supervisor.guard import Guard
 from supervisor.incident_log import IncidentLog
 from supervisor.incident_store import IncidentStore
 from supervisor.launch import GroupSpec
@@ -50,14 +51,15 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
         # A download may take an hour: a taken port has to be said before it, not after.
         listen(settings.host, settings.port).close()
         model = resolve_model(settings.model, progress=announce)
-        return anyio.run(_serve, settings, state, model, announce)
+        with Guard() as guard:
+            return anyio.run(_serve, settings, state, model, guard, announce)
 
 
 async def _serve(
-    settings: Settings, state: StateDirectory, model: ResolvedModel, announce: Callable[[str], None]
+    settings: Settings, state: StateDirectory, model: ResolvedModel, guard: Guard, announce: Callable[[str], None]
 ) -> int:
     incidents = IncidentLog(IncidentStore(state.incidents_folder))
-    group = _group(settings, state, model, GroupLog(incidents))
+    group = _group(settings, state, model, guard, GroupLog(incidents))
     gateway = LocalGateway(
         group,
         incidents,
@@ -90,7 +92,9 @@ async def _stop_on_signal(group: GroupSupervisor, scope: anyio.CancelScope) -> N
             group.stop()
 
 
-def _group(settings: Settings, state: StateDirectory, model: ResolvedModel, log: GroupLog) -> GroupSupervisor:
+def _group(
+    settings: Settings, state: StateDirectory, model: ResolvedModel, guard: Guard, log: GroupLog
+) -> GroupSupervisor:
     policy = RestartPolicy(
         RestartLimits(
             first_delay_s=settings.backoff_first_s,
@@ -105,9 +109,8 @@ def _group(settings: Settings, state: StateDirectory, model: ResolvedModel, log:
         lifecycle=LifecycleLimits(start_timeout_s=settings.start_timeout_s, fatal_grace_s=settings.fatal_grace_s),
         drain_deadline_s=settings.drain_deadline_s,
     )
-    return GroupSupervisor(
-        _spec(settings, model, _empty_folder(state.path / "group")), machine, limits, log, settings.stall_timeout_s
-    )
+    spec = _spec(settings, model, _empty_folder(state.path / "group"))
+    return GroupSupervisor(spec, machine, limits, log, guard)
 
 
 def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupSpec:
@@ -124,6 +127,7 @@ def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupS
         max_concurrent_tasks=settings.max_concurrent_tasks,
         prefill_step_tokens=settings.prefill_step_tokens,
         dead_man_s=settings.dead_man_s,
+        stall_timeout_s=settings.stall_timeout_s,
     )
 
 

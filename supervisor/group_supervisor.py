@@ -6,8 +6,8 @@ and the ledger see every event in the order in which it happened.
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Protocol, assert_never
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, assert_never
 
 import anyio
 import msgspec
@@ -17,6 +17,7 @@ from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.phase import Phase
 from supervisor.core import group as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE
+from supervisor.guard import Guard
 from supervisor.incident_report import group_incident, runner_incident, start_failure, stopped_incident
 from supervisor.launch import GroupSpec, prepare_generation
 from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
@@ -63,7 +64,7 @@ class GroupSupervisor:
         group: The policy machine, not started.
         runner_limits: The bounds on each runner.
         observer: Who is told.
-        stall_timeout_s: Longest silence of a rank while a task is in flight.
+        guard: Ends the runners should this process die.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class GroupSupervisor:
         group: machine.Group,
         runner_limits: RunnerLimits,
         observer: GroupObserver,
-        stall_timeout_s: float,
+        guard: Guard,
     ) -> None:
         self.spec = spec
         self.group = group
@@ -80,9 +81,10 @@ class GroupSupervisor:
         self.facts: ModelFacts | None = None
         self.incident: Incident | None = None
         self.tasks = TaskRouter()
-        self._stalls = StallWatch(stall_timeout_s, self.runners)
+        self._stalls = StallWatch(spec.stall_timeout_s, self.runners)
         self._runner_limits = runner_limits
         self._observer = observer
+        self._guard = guard
         self._task_group: TaskGroup | None = None
         self._incident_id = _new_incident_id()
         self._changed = anyio.Event()
@@ -233,7 +235,7 @@ class GroupSupervisor:
             self._spawn(self._start_failed, generation, exc)
             return
         for launch in launches:
-            runner = RunnerSupervisor(launch, self._runner_limits, self)
+            runner = RunnerSupervisor(launch, self._runner_limits, self, self._guard)
             self.runners[launch.rank] = runner
             self._spawn(self._run_rank, runner)
 
@@ -294,7 +296,7 @@ class GroupSupervisor:
         self.incident = incident
         self._observer.on_incident(incident)
 
-    def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    def _spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
         if self._task_group is None:
             raise RuntimeError("the group is not running; call run() first")
         self._task_group.start_soon(function, *arguments)

@@ -28,7 +28,8 @@ class GroupSpec(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     max_concurrent_tasks: int = 8
     prefill_step_tokens: int = 512
-    dead_man_s: float = 0.5
+    dead_man_s: float = 10.0
+    stall_timeout_s: float = 120.0
 
 
 class RunnerLaunch(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.drain import drain
 from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
+from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
 from supervisor.process import ChildProcess, channel_pair, start_child
 from supervisor.stack_dump import dead_man_fired, read_stacks
@@ -77,10 +78,12 @@ class RunnerSupervisor:
         launch: What to start.
         limits: The bounds.
         observer: Who is told.
+        guard: Ends the runner should this process die.
     """
 
-    def __init__(self, launch: RunnerLaunch, limits: RunnerLimits, observer: RunnerObserver) -> None:
+    def __init__(self, launch: RunnerLaunch, limits: RunnerLimits, observer: RunnerObserver, guard: Guard) -> None:
         self._launch = launch
+        self._guard = guard
         self._limits = limits
         self._observer = observer
         self._lifecycle = machine.Lifecycle(limits.lifecycle, time.monotonic())
@@ -159,6 +162,7 @@ class RunnerSupervisor:
         finally:
             theirs.close()
             os.close(dump_fd)
+        self._guard.add(child.pid)
         channel = SupervisorEnd(ours, self._launch.generation, self._limits.max_pending_bytes)
         channel.send(self._launch.configure)
         return child, channel
@@ -168,11 +172,13 @@ class RunnerSupervisor:
         try:
             exited_at, drained = await self._until_exit(child, channel, watch)
             child.sweep_group()
+            self._guard.remove(child.pid)
             return self._certificate(child.reap(), child.pid, exited_at, drained=drained)
         except BaseException:
             child.signal_group(signal.SIGKILL)
             with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WAIT_S):
                 await wait_for_exit(watch)
+            self._guard.remove(child.pid)
             child.reap()
             raise
         finally:
@@ -182,7 +188,7 @@ class RunnerSupervisor:
 
     async def _until_exit(self, child: ChildProcess, channel: SupervisorEnd, watch: ExitWatch) -> tuple[float, bool]:
         """Return when the child has ended, and whether its channel and pipes could be read to their end."""
-        drained = False
+        drained, exited_at = False, 0.0
         async with anyio.create_task_group() as tasks:
             streams = [anyio.Event() for _ in range(3)]
             tasks.start_soon(self._read_channel, channel, streams[0])

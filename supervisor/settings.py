@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 120.0
     dead_man_s: Annotated[
         float, Meta(gt=0, le=600, description="to leave after the supervisor is gone, whatever the runner does")
-    ] = 0.5
+    ] = 10.0
 
     stable_after_s: Annotated[float, Meta(gt=0, le=86_400, description="ready this long resets the backoff")] = 60.0
     restart_intensity: Annotated[int, Meta(ge=0, le=1_000, description="restarts allowed within a period")] = 5

@@ -1,4 +1,4 @@
-"""What a runner's interpreter wrote into its dump file: Python stacks, on request or when its dead-man's switch fired."""
+"""Python stacks that a runner wrote into its dump file: on request, or when its dead-man's switch fired."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 from diagnostics.cause import Cause
 from diagnostics.signature import Fault, Signature, Strength
 
+FAULTHANDLER_ABORTED = "faulthandler.aborted"
 _SHELL = "sh, bash, zsh"
 
 

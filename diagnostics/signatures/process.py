@@ -5,6 +5,16 @@ from diagnostics.signature import Fault, Signature
 
 PROCESS: tuple[Signature, ...] = (
     Signature(
+        id="runner.channel_closed",
+        cause=Cause.PROTOCOL_VIOLATION,
+        keyword="the channel to the supervisor",
+        pattern=r"ringwarden runner error: the channel to the supervisor is closed",
+        message="found its channel to the supervisor closed and left",
+        example="ringwarden runner error: the channel to the supervisor is closed",
+        source="Ringwarden runner/control.py",
+        native=True,
+    ),
+    Signature(
         id="fork.objc",
         cause=Cause.FORK_SAFETY,
         keyword="fork",

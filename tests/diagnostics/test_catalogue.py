@@ -92,7 +92,7 @@ def test_a_quotation_is_no_failure(signature: Signature) -> None:
 
 def test_every_cause_that_a_log_can_name_has_a_signature() -> None:
     only_the_supervisor_knows = {
-        Cause.STALLED, Cause.NODE_LOST, Cause.KILLED_BY_SUPERVISOR, Cause.PROTOCOL_VIOLATION, Cause.START_TIMEOUT,
+        Cause.STALLED, Cause.NODE_LOST, Cause.KILLED_BY_SUPERVISOR, Cause.START_TIMEOUT,
         Cause.EXITED_EARLY, Cause.UNKNOWN,
     }  # fmt: skip
     assert {signature.cause for signature in CATALOGUE} == set(Cause) - only_the_supervisor_knows

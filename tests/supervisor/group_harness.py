@@ -16,6 +16,7 @@ from supervisor.core.group import Group, GroupLimits
 from supervisor.core.lifecycle import LifecycleLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.group_supervisor import GroupSupervisor
+from supervisor.guard import Guard
 from supervisor.launch import GroupSpec
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.task_stream import BufferedTaskStream
@@ -136,6 +137,7 @@ async def running_group(
         node="here",
         work_folder=folder,
         environment=environment,
+        stall_timeout_s=stall_timeout_s,
     )
     policy = RestartPolicy(restart or RestartLimits(first_delay_s=0.05, intensity=20))
     limits = RunnerLimits(
@@ -144,11 +146,18 @@ async def running_group(
     )
     recorder = Recorder()
     group = Group(world_size, GroupLimits(), policy)
-    supervisor = GroupSupervisor(spec, group, limits, recorder, stall_timeout_s)
+    with Guard() as guard:
+        supervisor = GroupSupervisor(spec, group, limits, recorder, guard)
+        async with _run_until_left(supervisor):
+            yield RunningGroup(supervisor, recorder)
+
+
+@asynccontextmanager
+async def _run_until_left(supervisor: GroupSupervisor) -> AsyncGenerator[None]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(supervisor.run)
         try:
-            yield RunningGroup(supervisor, recorder)
+            yield
         finally:
             supervisor.stop()
             with anyio.CancelScope(shield=True), anyio.fail_after(30):

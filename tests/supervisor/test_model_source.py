@@ -264,6 +264,6 @@ def test_a_hub_that_never_answers_is_given_up(tmp_path: Path) -> None:
 def test_percent_lines_are_bounded() -> None:
     lines: list[str] = []
     reporter = PercentReporter("m", 1000, lines.append)
-    for done in [*range(0, 1001), 500, 2000]:
+    for done in [*range(1001), 500, 2000]:
         reporter.reached(done)
     assert lines == [f"m: {percent}%" for percent in range(1, 101)]
