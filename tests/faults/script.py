@@ -45,10 +45,10 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def faults_from_environment() -> tuple[Fault, ...]:
-    """Read `RINGWARDEN_FAULTS`, a JSON list of faults."""
-    return msgspec.json.decode(os.environ.get("RINGWARDEN_FAULTS", "[]"), type=tuple[Fault, ...])
+    """Read `FAULT_ENGINE_FAULTS`, a JSON list of faults."""
+    return msgspec.json.decode(os.environ.get("FAULT_ENGINE_FAULTS", "[]"), type=tuple[Fault, ...])
 
 
 def script_from_environment() -> Script:
-    """Read `RINGWARDEN_SCRIPT`, a JSON object."""
-    return msgspec.json.decode(os.environ.get("RINGWARDEN_SCRIPT", "{}"), type=Script)
+    """Read `FAULT_ENGINE_SCRIPT`, a JSON object."""
+    return msgspec.json.decode(os.environ.get("FAULT_ENGINE_SCRIPT", "{}"), type=Script)

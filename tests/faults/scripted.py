@@ -1,10 +1,10 @@
 """An engine without MLX that starts fast, answers `word0 word1 word2 ...` and breaks on command.
 
-`--engine tests.faults.scripted:ScriptedEngine`; `RINGWARDEN_SCRIPT` says how fast it works (`script.Script`),
-`RINGWARDEN_FAULTS` what goes wrong when (`script.Fault`); the actions are listed in `actions.py`. Example, SIGKILL of
+`--engine tests.faults.scripted:ScriptedEngine`; `FAULT_ENGINE_SCRIPT` says how fast it works (`script.Script`),
+`FAULT_ENGINE_FAULTS` what goes wrong when (`script.Fault`); the actions are listed in `actions.py`. Example, SIGKILL of
 rank 1 at its fifth step, in the first generation only:
 
-    RINGWARDEN_FAULTS='[{"rank": 1, "at": "step", "step": 4, "action": "sigkill"}]'
+    FAULT_ENGINE_FAULTS='[{"rank": 1, "at": "step", "step": 4, "action": "sigkill"}]'
 """
 
 import time
@@ -62,7 +62,7 @@ class ScriptedEngine:
         )
         unknown = {fault.action for fault in self._faults} - ACTIONS
         if unknown:
-            raise ValueError(f"RINGWARDEN_FAULTS names actions that do not exist: {sorted(unknown)}")
+            raise ValueError(f"FAULT_ENGINE_FAULTS names actions that do not exist: {sorted(unknown)}")
         self._reached: Counter[Place] = Counter()
         self._running: dict[str, _Running] = {}
         self._star: Star | None = None

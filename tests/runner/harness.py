@@ -246,8 +246,8 @@ def running(
             variables = {
                 "MLX_RANK": str(rank),
                 "MLX_HOSTFILE": str(hostfile),
-                "RINGWARDEN_FAULTS": json.dumps(list(faults)),
-                "RINGWARDEN_SCRIPT": json.dumps(script or {}),
+                "FAULT_ENGINE_FAULTS": json.dumps(list(faults)),
+                "FAULT_ENGINE_SCRIPT": json.dumps(script or {}),
                 **(environment or {}),
             }
             runner = RunnerProcess(Configure(**values), variables)

@@ -124,8 +124,8 @@ async def running_group(
     """Start a group and stop it at the end, however the test ends; its processes are then gone."""
     environment = {
         **os.environ,
-        "RINGWARDEN_FAULTS": json.dumps(list(faults)),
-        "RINGWARDEN_SCRIPT": json.dumps(script or {}),
+        "FAULT_ENGINE_FAULTS": json.dumps(list(faults)),
+        "FAULT_ENGINE_SCRIPT": json.dumps(script or {}),
     }
     spec = GroupSpec(
         model_id="scripted",
