@@ -3,17 +3,10 @@
 from loguru import logger
 
 from diagnostics.incident import Incident
-from diagnostics.lines import LineSplitter
 from supervisor.incident_log import IncidentLog
+from supervisor.output_relay import OutputRelay, add_io_level, log_line
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
-
-IO_LEVEL = "IO"
-
-
-def add_io_level() -> None:
-    """Add the level of relayed runner output to loguru: 21, just above INFO, so that a filter can tell them apart."""
-    logger.level(IO_LEVEL, no=21, color="<dim>")
 
 
 class GroupLog:
@@ -25,7 +18,8 @@ class GroupLog:
 
     def __init__(self, incidents: IncidentLog) -> None:
         self._incidents = incidents
-        self._splitters: dict[tuple[int, str], LineSplitter] = {}
+        self._relays: dict[tuple[int, str], OutputRelay] = {}
+        add_io_level()
 
     def on_state(self, state: GroupState, reason: str | None) -> None:
         """Log it."""
@@ -44,3 +38,7 @@ class GroupLog:
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """Relay whole lines to the log, at their own level."""
+        relay = self._relays.get((rank, stream))
+        if relay is None:
+            relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_line)
+        relay.feed(data)
