@@ -5,21 +5,21 @@ and the ledger see every event in the order in which it happened.
 """
 
 import time
-import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.phase import Phase
 from supervisor.core import group as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE
+from supervisor.current_incident import CurrentIncident
 from supervisor.guard import Guard
-from supervisor.incident_report import group_incident, runner_incident, start_failure, stopped_incident
+from supervisor.incident_report import start_failure
 from supervisor.launch import GroupSpec, prepare_generation
+from supervisor.observers import GroupObserver
 from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
 from supervisor.stall_watch import StallWatch
 from supervisor.task_router import RUNNER_TASK_EVENTS, TaskRouter
@@ -33,27 +33,10 @@ from transports.messages import (
     Progress,
     Prompt,
     RunnerEvent,
-    RunnerFailed,
     SamplingParameters,
     StartTask,
     WakeForTask,
 )
-
-
-class GroupObserver(Protocol):
-    """Who is told what happens to a group. Called on the event loop; must not block or raise."""
-
-    def on_state(self, state: GroupState, reason: str | None) -> None:
-        """The group entered a state."""
-
-    def on_runner_failed(self, failed: RunnerFailed) -> None:
-        """A runner died that was not asked to. Exactly once per dead runner."""
-
-    def on_incident(self, incident: Incident) -> None:
-        """An incident was declared, or a later version of it with more in it."""
-
-    def on_output(self, rank: int, stream: str, data: bytes) -> None:
-        """A runner wrote to `stdout` or `stderr`."""
 
 
 class GroupSupervisor:
@@ -79,17 +62,15 @@ class GroupSupervisor:
         self.group = group
         self.runners: dict[int, RunnerSupervisor] = {}
         self.facts: ModelFacts | None = None
-        self.incident: Incident | None = None
         self.tasks = TaskRouter()
         self._stalls = StallWatch(spec.stall_timeout_s, self.runners)
         self._runner_limits = runner_limits
         self._observer = observer
         self._guard = guard
         self._task_group: TaskGroup | None = None
-        self._incident_id = _new_incident_id()
+        self._incident = CurrentIncident(spec, observer)
         self._changed = anyio.Event()
         self._started_at = time.monotonic()
-        self._failed_at: float | None = None
         self._start_s = 1.0
 
     async def run(self) -> None:
@@ -104,21 +85,17 @@ class GroupSupervisor:
     def stop(self) -> None:
         """End the group for good. Tasks in flight end with an incident that says so. Returns at once."""
         if len(self.tasks):
-            self._declare(
-                stopped_incident(
-                    incident_id=_new_incident_id(),
-                    occurred_at=time.time(),
-                    node=self.spec.node,
-                    model=self.spec.model_id,
-                    generation=self.group.generation,
-                    task_ids=self.tasks.open_ids(),
-                )
-            )
+            self._end_tasks(self._incident.declare_stopped(self.group.generation, self.tasks.open_ids()))
         self._feed(machine.Stop())
 
     async def changed(self) -> None:
         """Return at the next change of the group's state."""
         await self._changed.wait()
+
+    @property
+    def incident(self) -> Incident | None:
+        """The newest incident."""
+        return self._incident.newest
 
     @property
     def restart_in_s(self) -> float | None:
@@ -215,9 +192,9 @@ class GroupSupervisor:
             case machine.BecomeReady():
                 self._became_ready()
             case machine.DeclareVerdict():
-                self._declare_verdict(action)
+                self._end_tasks(self._incident.declare(action, self.tasks.open_ids(), self._start_s))
             case machine.AddCertificate(certificate):
-                self._add_certificate(certificate)
+                self._incident.add(certificate)
             case machine.ReleaseRanks(ranks, gracefully):
                 for rank in ranks:
                     self.runners[rank].stop(GRACEFUL if gracefully else RELEASE)
@@ -227,7 +204,7 @@ class GroupSupervisor:
                 assert_never(action)
 
     def _start_generation(self, generation: int) -> None:
-        self._incident_id = _new_incident_id()
+        self._incident.begin_generation()
         self._started_at = time.monotonic()
         try:
             launches = prepare_generation(self.spec, generation)
@@ -249,58 +226,20 @@ class GroupSupervisor:
     def _rank_died(self, certificate: DeathCertificate) -> None:
         self.runners.pop(certificate.rank, None)
         if self.group.state is not GroupState.STOPPING:
-            own = runner_incident(
-                certificate, incident_id=self._incident_id, occurred_at=time.time(), model=self.spec.model_id
-            )
-            self._observer.on_runner_failed(
-                RunnerFailed(certificate.rank, certificate.generation, certificate.node, own)
-            )
+            self._incident.runner_failed(certificate)
         self._feed(machine.RankDied(certificate))
 
-    def _declare_verdict(self, action: machine.DeclareVerdict) -> None:
-        self._failed_at = min(certificate.died_at_s for certificate in action.certificates)
-        self._declare(
-            group_incident(
-                action.verdict,
-                action.certificates,
-                action.decision,
-                incident_id=self._incident_id,
-                occurred_at=time.time(),
-                node=self.spec.node,
-                model=self.spec.model_id,
-                task_ids=self.tasks.open_ids(),
-                expected_start_s=self._start_s,
-            )
-        )
-
-    def _add_certificate(self, certificate: DeathCertificate) -> None:
-        if self.incident is not None:
-            certificates = sorted((*self.incident.certificates, certificate), key=lambda known: known.rank)
-            self._revise(msgspec.structs.replace(self.incident, certificates=tuple(certificates)))
-
     def _became_ready(self) -> None:
-        self._stalls.begin()
         self._start_s = time.monotonic() - self._started_at
-        if self.incident is not None and self._failed_at is not None:
-            recovered_after_s = time.monotonic() - self._failed_at
-            self._revise(msgspec.structs.replace(self.incident, recovered_after_s=recovered_after_s))
-        self._failed_at = None
+        self._stalls.begin()
+        self._incident.recovered()
 
-    def _declare(self, incident: Incident) -> None:
+    def _end_tasks(self, incident: Incident) -> None:
         self._stalls.end()
         self._stalls.busy(is_busy=False)
         self.tasks.fail_all(incident)
-        self._revise(incident)
-
-    def _revise(self, incident: Incident) -> None:
-        self.incident = incident
-        self._observer.on_incident(incident)
 
     def _spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
         if self._task_group is None:
             raise RuntimeError("the group is not running; call run() first")
         self._task_group.start_soon(function, *arguments)
-
-
-def _new_incident_id() -> str:
-    return f"inc-{uuid.uuid4().hex[:12]}"

@@ -96,8 +96,11 @@ def _download(repository: str, progress: Callable[[str], None]) -> Path:
 
     snapshot_download = _snapshot_download()
     patterns = [*NEEDED_FILES]
+    no_bar = silent_bar_class(PercentReporter(repository, 0, progress))
     try:
-        plan: list[_PlannedFile] = snapshot_download(repository, allow_patterns=patterns, dry_run=True)
+        plan: list[_PlannedFile] = snapshot_download(
+            repository, allow_patterns=patterns, dry_run=True, tqdm_class=no_bar
+        )
         missing = [file.file_size or 0 for file in plan if file.will_download]
         _require_space(repository, sum(missing))
         if missing:

@@ -7,26 +7,18 @@ evidence is classified -> one death certificate. `run` returns it; nobody else t
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import anyio
 import msgspec
 
 from diagnostics.cause import Cause
-from diagnostics.classify import classify
 from diagnostics.collector import DiagnosticCollector
-from diagnostics.evidence import (
-    DeathEvidence,
-    ExitStatus,
-    OperatingSystem,
-    RunnerTerminationError,
-    SupervisorFinding,
-)
+from diagnostics.evidence import ExitStatus, RunnerTerminationError, SupervisorFinding
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
+from supervisor.certificate import OUR_SYSTEM, Remains, certify
 from supervisor.channel_end import SupervisorEnd
 from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
@@ -34,14 +26,12 @@ from supervisor.drain import drain
 from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
 from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
+from supervisor.observers import RunnerObserver
 from supervisor.process import ChildProcess, channel_pair, start_child
-from supervisor.stack_dump import dead_man_fired, read_stacks
 from transports.channel import ProtocolViolation
-from transports.messages import Command, PhaseChanged, Progress, RunnerEvent, Shutdown, Upward
+from transports.messages import Command, PhaseChanged, Progress, Shutdown, Upward
 
-_OUR_SYSTEM = OperatingSystem.DARWIN if sys.platform == "darwin" else OperatingSystem.LINUX
 _LONGEST_WAIT_S = 3600.0
-_DEAD_MAN_EXIT = ExitStatus(code=1)
 # For a SIGKILLed child when we are being cancelled ourselves; an uninterruptible one is left to init.
 _LAST_WAIT_S = 5.0
 
@@ -52,23 +42,6 @@ class RunnerLimits(msgspec.Struct, frozen=True):
     lifecycle: machine.LifecycleLimits = machine.LifecycleLimits()
     drain_deadline_s: float = 0.25
     max_pending_bytes: int = 32 * 1024 * 1024
-
-
-class RunnerObserver(Protocol):
-    """Who is told what a runner does. Called on the event loop; must not block or raise."""
-
-    def on_event(self, rank: int, event: RunnerEvent) -> None:
-        """The runner sent an event of its current generation."""
-
-    def on_output(self, rank: int, stream: str, data: bytes) -> None:
-        """The runner wrote to `stdout` or `stderr`."""
-
-    def on_unkillable(self, rank: int, pid: int) -> None:
-        """The process outlived SIGKILL; `run` goes on waiting for its exit."""
-
-    def tasks_in_flight(self) -> int:
-        """How many tasks wait for this runner's group."""
-        ...
 
 
 class RunnerSupervisor:
@@ -88,7 +61,7 @@ class RunnerSupervisor:
         self._observer = observer
         self._lifecycle = machine.Lifecycle(limits.lifecycle, time.monotonic())
         self._ladder = Ladder(GRACEFUL)
-        self._collector = DiagnosticCollector(_OUR_SYSTEM)
+        self._collector = DiagnosticCollector(OUR_SYSTEM)
         self._termination_error: RunnerTerminationError | None = None
         self._child: ChildProcess | None = None
         self._channel: SupervisorEnd | None = None
@@ -269,38 +242,17 @@ class RunnerSupervisor:
             child.signal_group(RUNG_SIGNALS[rung])
 
     def _certificate(self, status: ExitStatus | None, pid: int, died_at_s: float, *, drained: bool) -> DeathCertificate:
-        child = self._child
-        signals_sent = () if child is None else tuple(child.signals_sent)
         self._collector.finish()
-        report = self._collector.report(drained=drained)
-        stacks = read_stacks(self._launch.dump_path)
-        finding = self._lifecycle.finding
-        if finding is None and status == _DEAD_MAN_EXIT and self._termination_error is None and dead_man_fired(stacks):
-            held_s = self._launch.configure.dead_man_s
-            finding = SupervisorFinding(Cause.STALLED, f"could not run Python for {held_s:g} s: a C call held the GIL")
-        evidence = DeathEvidence(
-            operating_system=_OUR_SYSTEM,
-            phase=self.phase,
-            exit_status=status,
-            stderr=report,
-            termination_error=self._termination_error,
-            finding=finding,
-            signals_sent=signals_sent,
-            tasks_in_flight=self._observer.tasks_in_flight(),
-        )
-        return DeathCertificate(
-            rank=self.rank,
-            generation=self._launch.generation,
-            node=self._launch.node,
+        remains = Remains(
             pid=pid,
             phase=self.phase,
-            diagnosis=classify(evidence),
             exit_status=status,
             died_at_s=died_at_s,
+            stderr=self._collector.report(drained=drained),
             step=self.step,
-            drained=drained,
-            signals_sent=signals_sent,
             termination_error=self._termination_error,
-            stderr_tail=report.tail,
-            stacks=stacks,
+            finding=self._lifecycle.finding,
+            signals_sent=() if self._child is None else tuple(self._child.signals_sent),
+            tasks_in_flight=self._observer.tasks_in_flight(),
         )
+        return certify(self._launch, remains)

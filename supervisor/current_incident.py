@@ -1,0 +1,91 @@
+"""The incident of a group's newest failure, from the first death to the recovery."""
+
+import time
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+
+from diagnostics.incident import DeathCertificate, Incident
+from supervisor.core.group import DeclareVerdict
+from supervisor.incident_report import group_incident, runner_incident, stopped_incident
+from supervisor.launch import GroupSpec
+from supervisor.observers import GroupObserver
+from transports.messages import RunnerFailed
+
+
+class CurrentIncident:
+    """Grows one incident after the other and tells the observer of each version. Used from the event loop.
+
+    Args:
+        spec: The group.
+        observer: Who is told.
+    """
+
+    def __init__(self, spec: GroupSpec, observer: GroupObserver) -> None:
+        self._spec = spec
+        self._observer = observer
+        self._next_id = _new_id()
+        self._failed_at: float | None = None
+        self.newest: Incident | None = None
+
+    def begin_generation(self) -> None:
+        """What fails from here on is a new incident."""
+        self._next_id = _new_id()
+
+    def runner_failed(self, certificate: DeathCertificate) -> None:
+        """Publish `RunnerFailed` for one dead runner."""
+        own = runner_incident(
+            certificate, incident_id=self._next_id, occurred_at=time.time(), model=self._spec.model_id
+        )
+        self._observer.on_runner_failed(RunnerFailed(certificate.rank, certificate.generation, certificate.node, own))
+
+    def declare(self, action: DeclareVerdict, task_ids: Sequence[str], expected_start_s: float) -> Incident:
+        """Make the verdict's incident."""
+        self._failed_at = min(certificate.died_at_s for certificate in action.certificates)
+        incident = group_incident(
+            action.verdict,
+            action.certificates,
+            action.decision,
+            incident_id=self._next_id,
+            occurred_at=time.time(),
+            node=self._spec.node,
+            model=self._spec.model_id,
+            task_ids=task_ids,
+            expected_start_s=expected_start_s,
+        )
+        return self._publish(incident)
+
+    def declare_stopped(self, generation: int, task_ids: Sequence[str]) -> Incident:
+        """Make the incident of tasks that are in flight when the service is asked to stop."""
+        incident = stopped_incident(
+            incident_id=_new_id(),
+            occurred_at=time.time(),
+            node=self._spec.node,
+            model=self._spec.model_id,
+            generation=generation,
+            task_ids=task_ids,
+        )
+        return self._publish(incident)
+
+    def add(self, certificate: DeathCertificate) -> None:
+        """Complete the newest incident with a certificate that came after its verdict."""
+        if self.newest is not None:
+            certificates = sorted((*self.newest.certificates, certificate), key=lambda known: known.rank)
+            self._publish(msgspec.structs.replace(self.newest, certificates=tuple(certificates)))
+
+    def recovered(self) -> None:
+        """The group serves again."""
+        if self.newest is not None and self._failed_at is not None:
+            recovered_after_s = time.monotonic() - self._failed_at
+            self._publish(msgspec.structs.replace(self.newest, recovered_after_s=recovered_after_s))
+        self._failed_at = None
+
+    def _publish(self, incident: Incident) -> Incident:
+        self.newest = incident
+        self._observer.on_incident(incident)
+        return incident
+
+
+def _new_id() -> str:
+    return f"inc-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,40 @@
+"""Who is told what happens to runners and groups: interfaces only, so that nothing here knows who listens."""
+
+from typing import Protocol
+
+from diagnostics.incident import Incident
+from transports.http.gateway import GroupState
+from transports.messages import RunnerEvent, RunnerFailed
+
+
+class RunnerObserver(Protocol):
+    """Who is told what a runner does. Called on the event loop; must not block or raise."""
+
+    def on_event(self, rank: int, event: RunnerEvent) -> None:
+        """The runner sent an event of its current generation."""
+
+    def on_output(self, rank: int, stream: str, data: bytes) -> None:
+        """The runner wrote to `stdout` or `stderr`."""
+
+    def on_unkillable(self, rank: int, pid: int) -> None:
+        """The process outlived SIGKILL; `run` goes on waiting for its exit."""
+
+    def tasks_in_flight(self) -> int:
+        """How many tasks wait for this runner's group."""
+        ...
+
+
+class GroupObserver(Protocol):
+    """Who is told what happens to a group. Called on the event loop; must not block or raise."""
+
+    def on_state(self, state: GroupState, reason: str | None) -> None:
+        """The group entered a state."""
+
+    def on_runner_failed(self, failed: RunnerFailed) -> None:
+        """A runner died that was not asked to. Exactly once per dead runner."""
+
+    def on_incident(self, incident: Incident) -> None:
+        """An incident was declared, or a later version of it with more in it."""
+
+    def on_output(self, rank: int, stream: str, data: bytes) -> None:
+        """A runner wrote to `stdout` or `stderr`."""
