@@ -14,7 +14,7 @@ COMMIT = hashlib.sha1(b"the only commit", usedforsecurity=False).hexdigest()
 
 @dataclass
 class Hub:
-    """One repository. `gated` refuses its files; `sizes` overrides what the listing says about a file."""
+    """One repository. `gated` refuses its files; `sizes` overrides what the hub says about a file's size."""
 
     repository: str
     folder: Path
@@ -70,7 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
             if with_body:
                 hub.fetched.append(file.name)
             content = file.read_bytes()
-            headers = {"ETag": f'"{_blob(content)}"', "X-Repo-Commit": COMMIT}
+            size = hub.sizes.get(file.name, len(content))
+            headers = {"ETag": f'"{_blob(content)}"', "X-Repo-Commit": COMMIT, "X-Linked-Size": str(size)}
             self._send(200, content, with_body, headers)
         else:
             self._send(404, b"", with_body, {"X-Error-Code": "RepoNotFound"})

@@ -1,0 +1,1 @@
+"""How `runner/models/tiny` is made. Only `scripts/build_tiny_model` and its tests use it."""
