@@ -1,0 +1,110 @@
+"""Eight streams at once beside `mlx_lm.server`, in turn."""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.benchmarks.daemon import START_DEADLINE_S, free_port, running_daemon, stop
+from scripts.benchmarks.model import REALISTIC, SMALLEST, random_model
+from scripts.benchmarks.row import Row
+from scripts.benchmarks.stream import Streamed, stream
+
+NAME = "concurrent"
+BUDGET = 1.0
+CLIENTS = 8
+
+
+def measure(*, quick: bool) -> Iterator[Row]:
+    """Yield the ratio of total tokens per second."""
+    repetitions, tokens = (1, 8) if quick else (7, 100)
+    ratios: list[float] = []
+    ours: list[float] = []
+    theirs: list[float] = []
+    with (
+        random_model(SMALLEST if quick else REALISTIC) as model,
+        _mlx_lm_server(model) as port,
+        running_daemon(ranks=1, model=model) as daemon,
+    ):
+        for repetition in range(repetitions + 1):
+            common = {"temperature": 0, "stream": True, "max_tokens": tokens}
+            their_s = _seconds(port, {"model": "default_model", **common}, repetition)
+            our_s = _seconds(daemon.port, {"model": daemon.model_id, **common}, repetition)
+            if repetition == 0:
+                continue  # Both sides' first run is for their caches.
+            ratios.append(their_s / our_s)
+            ours.append(CLIENTS * tokens / our_s)
+            theirs.append(CLIENTS * tokens / their_s)
+    yield Row(
+        NAME,
+        f"{CLIENTS} concurrent streams, total tokens/s / mlx_lm.server",
+        statistics.median(ratios),
+        "",
+        BUDGET,
+        repetitions,
+        f"median of ratios, {tokens} greedy tokens a client, in turn, first request to last byte; no prompt twice",
+        at_least=True,
+        details={
+            "min": min(ratios),
+            "max": max(ratios),
+            "ringwarden tokens/s": statistics.median(ours),
+            "mlx_lm.server tokens/s": statistics.median(theirs),
+        },
+    )
+
+
+def _seconds(port: int, request: dict[str, Any], repetition: int) -> float:
+    """Let all clients ask at once and return how long the last of them took."""
+    answers: list[Streamed] = []
+
+    def ask(client: int) -> None:
+        # Prompts of one length and no common beginning: a cache of prompts must not make the work unequal.
+        prompt = f"{repetition * CLIENTS + client:03d} the runner and the ring"
+        answers.append(stream(port, {**request, "prompt": prompt}))
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in range(CLIENTS)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(answers) != CLIENTS:
+        raise RuntimeError(f"{CLIENTS - len(answers)} of {CLIENTS} clients got no answer")
+    for answer in answers:
+        answer.require_whole(request["max_tokens"])
+    return max(answer.ended_at_s for answer in answers) - started
+
+
+@contextlib.contextmanager
+def _mlx_lm_server(model: str) -> Iterator[int]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlx_lm", "server", "--model", model, "--port", str(port), "--log-level", "ERROR"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    try:
+        _wait_until_it_answers(process, port)
+        yield port
+    finally:
+        stop(process)
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while True:
+        try:
+            stream(port, {"model": "default_model", "prompt": "x", "max_tokens": 1, "stream": True})
+        except OSError as exc:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("mlx_lm.server does not answer") from exc
+            time.sleep(0.1)
+        else:
+            return
