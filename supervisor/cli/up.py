@@ -38,7 +38,8 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     except StateDirectoryError as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except ModelSourceError as problem:
-        raise CommandError(problem.reason, problem.remedy, ExitCode(problem.exit_code)) from problem
+        message = f"the model {problem.model!r} cannot be used: {problem.reason}"
+        raise CommandError(message, problem.remedy, ExitCode(problem.exit_code)) from problem
 
 
 def _announce(line: str) -> None:
