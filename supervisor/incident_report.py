@@ -1,6 +1,7 @@
 """Incidents made from verdicts and certificates: pure, so that what clients and `why` read can be tested alone."""
 
 import errno
+import math
 from collections.abc import Sequence
 
 from diagnostics.classify import classify
@@ -38,7 +39,8 @@ def group_incident(
         expected_start_s: How long a start of this group takes, as far as known.
     """
     culprit = _culprit(verdict, certificates)
-    retry_after_s = decision.delay_s + expected_start_s if isinstance(decision, RestartAfter) else None
+    restarts = isinstance(decision, RestartAfter)
+    retry_after_s = decision.delay_s + expected_start_s if restarts and verdict.retryable else None
     return Incident(
         incident_id=incident_id,
         occurred_at=occurred_at,
@@ -50,13 +52,13 @@ def group_incident(
         confidence=verdict.confidence,
         message=verdict.sentence,
         advice=verdict.advice,
-        retryable=verdict.retryable and retry_after_s is not None,
+        retryable=retry_after_s is not None,
         evidence=culprit.diagnosis.evidence,
         suspects=verdict.suspects,
         certificates=tuple(certificates),
         task_ids=tuple(task_ids),
         model=model,
-        next_step=_next_step(decision),
+        next_step=_next_step(decision, retry_after_s),
         retry_after_s=retry_after_s,
     )
 
@@ -120,9 +122,10 @@ def _culprit(verdict: Verdict, certificates: Sequence[DeathCertificate]) -> Deat
     return min(certificates, key=lambda certificate: certificate.died_at_s)
 
 
-def _next_step(decision: RestartDecision) -> str:
+def _next_step(decision: RestartDecision, retry_after_s: float | None) -> str:
     match decision:
         case RestartAfter():
-            return "Ringwarden restarts the group by itself."
+            again = f"; send the request again in about {math.ceil(retry_after_s)} s" if retry_after_s else ""
+            return f"Ringwarden is restarting the group{again}."
         case GiveUp(reason):
             return f"Ringwarden does not restart the group, because {reason}; an operator has to act."

@@ -103,7 +103,7 @@ def _evidence(incident: Incident) -> Iterator[Text]:
 
 
 def _what_followed(incident: Incident) -> str:
-    parts = [incident.next_step] if incident.next_step else []
+    parts = [incident.next_step.rstrip(".")] if incident.next_step else []
     if incident.recovered_after_s is not None:
         parts.append(f"ready again after {incident.recovered_after_s:.1f} s")
     return "; ".join(parts) or "nothing yet"

@@ -77,15 +77,17 @@ REJECTION_ROWS: dict[RejectionCode, Row] = {
 
 
 def error_of_incident(event: ErrorChunk) -> ApiError:
-    """Return what a client is told when its task's runner group failed."""
-    row = CAUSE_ROWS[event.incident.cause]
+    """Return what a client is told when its task's runner group failed: which rank, why, and what happens next."""
+    incident = event.incident
+    row = CAUSE_ROWS[incident.cause]
     code = row.code if event.tokens_emitted == 0 else row.code_after_first_token or row.code
     return ApiError(
         row.status,
         code,
-        event.incident.message,
-        retryable=event.incident.retryable,
-        incident=event.incident,
+        " ".join(part for part in (incident.message, incident.next_step) if part),
+        retryable=incident.retryable,
+        retry_after_s=incident.retry_after_s,
+        incident=incident,
         tokens_emitted=event.tokens_emitted,
     )
 
