@@ -4,9 +4,8 @@ import errno
 import math
 from collections.abc import Sequence
 
-from diagnostics.classify import classify
-
 from diagnostics.cause import Cause
+from diagnostics.classify import classify
 from diagnostics.evidence import DeathEvidence, OperatingSystem, StreamReport, SupervisorFinding
 from diagnostics.incident import Confidence, DeathCertificate, Incident, Verdict
 from diagnostics.phase import Phase

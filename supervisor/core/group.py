@@ -1,8 +1,9 @@
 """A group: the ranks of one model, all for one. One rank's death ends a generation, never a single rank.
 
-    STOPPED --Start--> STARTING --all ranks ready--> READY
-    STARTING | READY --a rank died--> SETTLING --verdict--> RELEASING --all ranks gone--> BACKOFF --due--> STARTING
-    RELEASING --policy gives up, all ranks gone--> FAILED
+    STARTING --Start, all ranks ready--> READY
+    STARTING | READY --a rank died--> RESTARTING: settle the verdict, release the survivors, wait until all ranks
+                                      are gone, back off, start the next generation --all ranks ready--> READY
+    RESTARTING --the policy gives up, all ranks gone--> FAILED
     any --Stop--> STOPPING --all ranks gone--> STOPPED
 
 The verdict is what clients read. It is final `coincidence_s` after a certain local cause (two ranks that die together
@@ -13,9 +14,9 @@ are released only after it: what they say by themselves until then is evidence.
 from collections.abc import Sequence
 
 import msgspec
-from diagnostics.verdict import fold, is_final
 
 from diagnostics.incident import DeathCertificate, Verdict
+from diagnostics.verdict import fold, is_final
 from supervisor.core.restart import GiveUp, RestartAfter, RestartDecision, RestartPolicy
 from transports.http.gateway import GroupState
 
@@ -134,7 +135,7 @@ class Group:
         self._policy = policy
         self.generation = 0
         self.restarts = 0
-        self.state = GroupState.STOPPED
+        self.state = GroupState.STARTING
         self.reason: str | None = None
         self.deadline: float | None = None
         self._ready: set[int] = set()
@@ -147,7 +148,7 @@ class Group:
         """Take one input; return what to do about it, in order."""
         match group_input:
             case Start():
-                return self._start_generation() if self.state is GroupState.STOPPED else ()
+                return self._start_generation() if self.generation == 0 and self.state is GroupState.STARTING else ()
             case Stop():
                 return self._stop()
             case RankReady(rank, generation):

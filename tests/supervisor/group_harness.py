@@ -177,6 +177,15 @@ async def listen(stream: BufferedTaskStream, tokens: int | None = None) -> list[
     return heard
 
 
+async def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Return when a condition holds that no change of state announces."""
+    with anyio.move_on_after(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await anyio.sleep(0.01)
+        return
+    raise AssertionError(f"not within {DEADLINE_S} s: {what}")
+
+
 def the_error(events: Sequence[TaskEvent]) -> ErrorChunk:
     """The terminal event, which is the only one and an error."""
     assert [isinstance(event, TERMINAL_EVENTS) for event in events].count(True) == 1

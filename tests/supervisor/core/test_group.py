@@ -144,6 +144,12 @@ def test_stopping_a_healthy_group_is_graceful_and_blames_nobody() -> None:
     assert group.handle(Stop(), 6.0) == ()
 
 
+def test_stopped_before_it_started_it_never_starts() -> None:
+    group = new_group()
+    assert group.handle(Stop(), 0.0) == (Stopped(),)
+    assert group.handle(Start(), 0.0) == ()
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("ready"), st.integers(0, 2)),
