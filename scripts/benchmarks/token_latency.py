@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from scripts.benchmarks.bare_socket import bare_latencies_ms
 from scripts.benchmarks.row import Row, percentile, spread
 from scripts.benchmarks.scripted import CLOCK, scripted_daemon
 from scripts.benchmarks.stream import stream
@@ -21,6 +22,17 @@ def measure(*, quick: bool) -> Iterator[Row]:
     for pace, interval_ms in PACES_MS.items():
         tokens = 20 if quick else min(4000, 24_000 // interval_ms)
         latencies = _latencies_ms(interval_ms / 1000, tokens)
+        floor = bare_latencies_ms(interval_ms / 1000, tokens)
+        yield Row(
+            NAME,
+            f"yardstick: one process -> another over loopback TCP, p50 at {pace} a token",
+            percentile(floor, 50),
+            "ms",
+            None,
+            len(floor),
+            "the same stamps and pace, two Python processes and nothing between them",
+            details=spread(floor),
+        )
         how = f"stamp taken in rank 0 when the token's text is made, read after recv; one token per {pace}, one client"
         details = spread(latencies)
         for what, percent, budget in (("p50", 50, BUDGET_P50_MS), ("p99", 99, BUDGET_P99_MS)):
