@@ -21,6 +21,7 @@ from supervisor.incident_log import IncidentLog
 from supervisor.incident_store import IncidentStore
 from supervisor.launch import GroupSpec
 from supervisor.local_gateway import LocalGateway
+from supervisor.log import configure_log
 from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.settings import Settings
@@ -46,6 +47,7 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
         CannotListen: The address is taken or cannot be listened on.
         ModelSourceError: The model cannot be had, or is broken.
     """
+    configure_log()
     state = StateDirectory(settings.state_dir)
     with state.lock():
         # A download may take an hour: a taken port has to be said before it, not after.

@@ -4,7 +4,8 @@ from loguru import logger
 
 from diagnostics.incident import Incident
 from supervisor.incident_log import IncidentLog
-from supervisor.output_relay import OutputRelay, add_io_level, log_line
+from supervisor.log import add_io_level, log_output
+from supervisor.output_relay import OutputRelay
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
 
@@ -40,5 +41,5 @@ class GroupLog:
         """Relay whole lines to the log, at their own level."""
         relay = self._relays.get((rank, stream))
         if relay is None:
-            relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_line)
+            relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_output)
         relay.feed(data)

@@ -3,25 +3,9 @@
 import time
 from collections.abc import Callable
 
-from loguru import logger
-
 from diagnostics.lines import LineSplitter
 
-IO_LEVEL = "IO"
 _WINDOW_S = 1.0
-
-
-def add_io_level() -> None:
-    """Add the level of relayed output to loguru: 21, just above INFO, so that a filter can tell them apart."""
-    try:
-        logger.level(IO_LEVEL)
-    except ValueError:
-        logger.level(IO_LEVEL, no=21, color="<dim>")
-
-
-def log_line(line: str) -> None:
-    """Write one relayed line to the log. `add_io_level` comes first."""
-    logger.log(IO_LEVEL, "{}", line)
 
 
 class OutputRelay:
