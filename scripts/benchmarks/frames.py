@@ -22,8 +22,8 @@ _FRAME_BYTES = 4 + 23
 def measure(*, quick: bool) -> Iterator[Row]:
     """Yield arrival, rate and latency."""
     yield _arrival((1, 10) if quick else (1, 10, 100, 1000), 1 if quick else 20)
-    yield _rate(1000 if quick else 200_000, 1 if quick else 5)
-    latencies = anyio.run(_latencies_ms, 20 if quick else 3000)
+    yield _rate(1000 if quick else 100_000, 1 if quick else 3)
+    latencies = anyio.run(_latencies_ms, 20 if quick else 2000)
     yield Row(
         NAME,
         "one frame, rank 0 -> event of its task in the supervisor, p50",

@@ -23,7 +23,7 @@ _HOLD_THE_GIL = [{"rank": rank, "step": 5, "action": "hold_gil", "seconds": 60.0
 
 def measure(*, quick: bool) -> Iterator[Row]:
     """Yield the longest time for idle, computing and stuck runners."""
-    rounds = 1 if quick else 10
+    rounds = 1 if quick else 5
     for kind in ("idle", "computing", "holding the GIL in C"):
         seconds = [_one(kind) for _ in range(rounds)]
         how = "SIGKILL of `ringwarden up` until both scripted runners have exited, looked at every millisecond; worst"

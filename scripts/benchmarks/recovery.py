@@ -25,7 +25,7 @@ _ENVIRONMENT = {
 
 def measure(*, quick: bool) -> Iterator[Row]:
     """Yield cold start and recovery; the load of bare ranks is the recovery's budget."""
-    rounds = 1 if quick else 7
+    rounds = 1 if quick else 3
     model = str(resolve_model(BUILT_IN).path)
     bare = [_bare_start_s(model) for _ in range(rounds)]
     cold: list[float] = []

@@ -17,7 +17,7 @@ _PROMPT = "the runner and the ring"
 
 def measure(*, quick: bool) -> Iterator[Row]:
     """Yield the ratio for a model of a realistic cost on one and two ranks, and for the built-in one."""
-    repetitions, tokens = (1, 8) if quick else (9, 200)
+    repetitions, tokens = (1, 8) if quick else (5, 100)
     with random_model(SMALLEST if quick else REALISTIC) as model:
         for ranks in (1, 2):
             yield _compare(
