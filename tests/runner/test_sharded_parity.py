@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "runner" / "models" / "tiny"
 DEADLINE_S = 100.0
-MAX_TOKENS = 800
+MAX_TOKENS = 320
 
 CHATS = ("What is Ringwarden?", "What happens when a rank dies?", "What is a verdict?", "Tell me a long story.")
 COMPLETIONS = ("Ringwarden is", "Once upon a time")
@@ -44,7 +44,7 @@ def whole(prompts: list[list[int]], tmp_path_factory: pytest.TempPathFactory) ->
 def test_sharded_answers_equal_whole_ones(
     parallel: str, ranks: int, prompts: list[list[int]], whole: list[list[int]], tmp_path: Path
 ) -> None:
-    assert max(len(answer) for answer in whole) > 600
+    assert max(len(answer) for answer in whole) == MAX_TOKENS, "the story is long"
     results = run_ranks(ranks, parallel, prompts, tmp_path)
     assert [result["rank"] for result in results] == list(range(ranks))
     assert {result["layers"] for result in results} == {4 // ranks if parallel == "pipeline" else 4}

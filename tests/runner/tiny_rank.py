@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.generate import generate_step
+from mlx_lm.generate import generate_step, generation_stream
 from mlx_lm.utils import load, sharded_load
 
 
@@ -25,6 +25,10 @@ def main() -> None:
         groups = (group, None) if parallel == "pipeline" else (None, group)
         model, tokenizer = sharded_load(folder, *groups)[:2]
     answers = [greedy(model, prompt, max_tokens, tokenizer.eos_token_ids) for prompt in prompts]
+    if parallel != "whole":
+        # generate_step computes one token ahead: a rank that left now would break the others' last step.
+        mx.synchronize(generation_stream)
+        mx.eval(mx.distributed.all_sum(mx.array(1.0), stream=generation_stream))
     print(json.dumps({"rank": rank, "layers": len(model.layers), "answers": answers}), flush=True)
 
 
