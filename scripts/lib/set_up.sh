@@ -77,10 +77,10 @@ install_with() {
   fi
 }
 
-# Quick, quiet, and only to learn why: the first try already showed its own words.
+# Quick, quiet, and only to learn why; pip names the connection only when it retries, so it gets one retry.
 why_not_installed() {
   local reason
-  reason=$(UV_HTTP_RETRIES=0 PIP_RETRIES=0 PIP_DEFAULT_TIMEOUT=5 install_with "$@" 2>&1) && return 0
+  reason=$(UV_HTTP_RETRIES=0 PIP_RETRIES=1 PIP_DEFAULT_TIMEOUT=5 install_with "$@" 2>&1) && return 0
   if printf '%s' "$reason" | grep -qiE 'dns error|name resolution|resolve host|nodename nor servname|failed to establish|error sending request|connection refused|network is unreachable|connect timeout|timed out|failed to fetch|client error \(connect\)|proxyerror'; then
     die 69 "the packages could not be fetched: this machine does not reach its package index" \
       "Connect it (or name a mirror: PIP_INDEX_URL for pip, UV_DEFAULT_INDEX for uv), then run this again: what was fetched is kept."
