@@ -103,10 +103,9 @@ def _evidence(incident: Incident) -> Iterator[Text]:
 
 
 def _what_followed(incident: Incident) -> str:
-    parts = [incident.next_step.rstrip(".")] if incident.next_step else []
     if incident.recovered_after_s is not None:
-        parts.append(f"ready again after {incident.recovered_after_s:.1f} s")
-    return "; ".join(parts) or "nothing yet"
+        return f"the group started again by itself, ready again after {incident.recovered_after_s:.1f} s"
+    return incident.next_step or "nothing yet"
 
 
 def _requests(incident: Incident) -> str:
