@@ -15,8 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "runner" / "models" / "tiny"
-DEADLINE_S = 100.0
+# Four ranks on two busy cores take half a second a token: their threads wait for each other's turn on a core.
+DEADLINE_S = 280.0
 MAX_TOKENS = 320
+MAX_TOKENS_OF_FOUR_RANKS = 40
 
 CHATS = ("What is Ringwarden?", "What happens when a rank dies?", "What is a verdict?", "Tell me a long story.")
 COMPLETIONS = ("Ringwarden is", "Once upon a time")
@@ -35,30 +37,36 @@ def prompts() -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def whole(prompts: list[list[int]], tmp_path_factory: pytest.TempPathFactory) -> list[list[int]]:
-    (result,) = run_ranks(1, "whole", prompts, tmp_path_factory.mktemp("whole"))
+    (result,) = run_ranks(1, "whole", prompts, MAX_TOKENS, tmp_path_factory.mktemp("whole"))
     return result["answers"]
 
 
 @pytest.mark.mlx
-@pytest.mark.parametrize(("parallel", "ranks"), [("tensor", 2), ("tensor", 4), ("pipeline", 2)])
+@pytest.mark.timeout(DEADLINE_S + 20)
+@pytest.mark.parametrize(
+    ("parallel", "ranks", "max_tokens"),
+    [("tensor", 2, MAX_TOKENS), ("tensor", 4, MAX_TOKENS_OF_FOUR_RANKS), ("pipeline", 2, MAX_TOKENS)],
+)
 def test_sharded_answers_equal_whole_ones(
-    parallel: str, ranks: int, prompts: list[list[int]], whole: list[list[int]], tmp_path: Path
+    *, parallel: str, ranks: int, max_tokens: int, prompts: list[list[int]], whole: list[list[int]], tmp_path: Path
 ) -> None:
     assert max(len(answer) for answer in whole) == MAX_TOKENS, "the story is long"
-    results = run_ranks(ranks, parallel, prompts, tmp_path)
+    results = run_ranks(ranks, parallel, prompts, max_tokens, tmp_path)
     assert [result["rank"] for result in results] == list(range(ranks))
     assert {result["layers"] for result in results} == {4 // ranks if parallel == "pipeline" else 4}
     for result in results:
-        assert result["answers"] == whole
+        assert result["answers"] == [answer[:max_tokens] for answer in whole]
 
 
-def run_ranks(count: int, parallel: str, prompts: list[list[int]], folder: Path) -> list[dict[str, Any]]:
+def run_ranks(
+    count: int, parallel: str, prompts: list[list[int]], max_tokens: int, folder: Path
+) -> list[dict[str, Any]]:
     """Run every rank to its end, within the deadline; none is left behind."""
     hostfile = folder / "hosts.json"
     hostfile.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(count)]))
     question = folder / "prompts.json"
     question.write_text(json.dumps(prompts))
-    command = [sys.executable, "-m", "tests.runner.tiny_rank", str(TINY), parallel, str(MAX_TOKENS)]
+    command = [sys.executable, "-m", "tests.runner.tiny_rank", str(TINY), parallel, str(max_tokens)]
     deadline = time.monotonic() + DEADLINE_S
     with contextlib.ExitStack() as stack:
         ranks = [
