@@ -1,7 +1,6 @@
 """The events of one task on their way from a runner to whoever asked for it."""
 
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 
 import anyio
 
@@ -19,7 +18,7 @@ class BufferedTaskStream:
     def __init__(self, task_id: str, max_buffered_events: int) -> None:
         self._task_id = task_id
         self._max_buffered_events = max_buffered_events
-        self._buffer: deque[TaskEvent] = deque()
+        self._buffer: list[TaskEvent] = []
         self._arrived = anyio.Event()
         self.ended = False
 
@@ -40,13 +39,13 @@ class BufferedTaskStream:
         self.ended = isinstance(event, TERMINAL_EVENTS)
         return not self.ended
 
-    async def events(self) -> AsyncIterator[TaskEvent]:
-        """Yield the events in order; stops after the terminal one. One reader only."""
-        while True:
-            while self._buffer:
-                event = self._buffer.popleft()
-                yield event
-                if isinstance(event, TERMINAL_EVENTS):
-                    return
+    async def take(self) -> Sequence[TaskEvent]:
+        """Return what has come since the last call, in order; waits for the first event, empty after the terminal one.
+
+        Cancelling it loses nothing. One reader only.
+        """
+        while not self._buffer and not self.ended:
             self._arrived = anyio.Event()
             await self._arrived.wait()
+        events, self._buffer = self._buffer, []
+        return events

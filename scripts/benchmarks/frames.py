@@ -10,7 +10,7 @@ import anyio
 from scripts.benchmarks.row import Row, percentile, spread
 from scripts.benchmarks.scripted import CLOCK
 from tests.runner.harness import RunnerProcess, running
-from tests.supervisor.group_harness import ENDLESS, running_group
+from tests.supervisor.group_harness import ENDLESS, each_event, running_group
 from transports.messages import Progress, SamplingParameters, TokenChunk
 
 NAME = "frames"
@@ -100,7 +100,7 @@ async def _latencies_ms(tokens: int) -> list[float]:
     with TemporaryDirectory(prefix="rw-") as folder:
         async with running_group(Path(folder), world_size=1, backend="none", engine=CLOCK, script=script) as group:
             await group.ready(1)
-            async for event in group.start_task("task", sampling).events():
+            async for event in each_event(group.start_task("task", sampling)):
                 if isinstance(event, TokenChunk):
                     latencies.append((time.monotonic_ns() - int(event.text)) / 1e6)
     return latencies

@@ -166,12 +166,19 @@ async def _run_until_left(supervisor: GroupSupervisor) -> AsyncGenerator[None]:
             tasks.cancel_scope.cancel()
 
 
+async def each_event(stream: BufferedTaskStream) -> AsyncGenerator[TaskEvent]:
+    """The events of a task, one by one, to its end."""
+    while events := await stream.take():
+        for event in events:
+            yield event
+
+
 async def listen(stream: BufferedTaskStream, tokens: int | None = None) -> list[TaskEvent]:
     """Hear a task to its end, or until it has so many tokens."""
     heard: list[TaskEvent] = []
     with anyio.fail_after(DEADLINE_S):
-        async for event in stream.events():
-            heard.append(event)
+        while events := await stream.take():
+            heard += events
             if tokens is not None and sum(isinstance(one, TokenChunk) for one in heard) >= tokens:
                 break
     return heard

@@ -13,7 +13,7 @@ from supervisor.core.restart import RestartLimits
 from supervisor.incident_log import IncidentLog
 from supervisor.incident_store import IncidentStore
 from supervisor.local_gateway import LocalGateway
-from tests.supervisor.group_harness import ENDLESS, RunningGroup, eventually, running_group
+from tests.supervisor.group_harness import ENDLESS, RunningGroup, each_event, eventually, running_group
 from transports.http.gateway import GroupState, Refusal, RefusalCode
 from transports.messages import SamplingParameters, TaskFinished, TextPrompt, TokenChunk
 
@@ -43,7 +43,7 @@ async def test_a_request_waits_for_a_group_that_starts(tmp_path: Path) -> None:
     async with gateway(tmp_path) as (gate, _), gate.submit("scripted", PROMPT, SHORT, "req-1") as stream:
         assert stream.task_id == "req-1"
         with anyio.fail_after(30):
-            events = [event async for event in stream.events()]
+            events = [event async for event in each_event(stream)]
         assert isinstance(events[-1], TaskFinished)
         assert gate.models()[0].context_tokens == 4096
 
@@ -69,7 +69,7 @@ async def test_one_request_too_many(tmp_path: Path) -> None:
         async with gate.submit("scripted", PROMPT, ENDLESS, "req-0") as stream:
             assert (await refusal(gate)).code is RefusalCode.QUEUE_FULL
             with anyio.fail_after(30):
-                async for event in stream.events():
+                async for event in each_event(stream):
                     if isinstance(event, TokenChunk):
                         break
         await eventually(lambda: len(group.supervisor.tasks) == 0, "the task that was left is cancelled")

@@ -8,6 +8,7 @@ from diagnostics.incident import Confidence, Incident
 from diagnostics.phase import Phase
 from supervisor.task_router import TaskRouter
 from supervisor.task_stream import BufferedTaskStream
+from tests.supervisor.group_harness import each_event
 from transports.messages import (
     ErrorChunk,
     RejectionCode,
@@ -26,7 +27,7 @@ INCIDENT = Incident(
 
 async def heard(stream: BufferedTaskStream) -> list[TaskEvent]:
     with anyio.fail_after(5):
-        return [event async for event in stream.events()]
+        return [event async for event in each_event(stream)]
 
 
 async def test_a_listener_hears_its_own_task_to_its_end() -> None:

@@ -1,14 +1,14 @@
 """Writes a streamed answer to its client: the shell around `StreamAnswer`.
 
-Three tasks share it: one reads the task's events, one watches the clock, and this one writes. Whatever ends the
-writing, a stream that has begun gets its one terminal event; where even that cannot be written the connection is cut,
-which clients see as a failure too.
+One task reads events and writes them; another watches that the writing does not get stuck. Whatever ends the writing,
+a stream that has begun gets its one terminal event; where even that cannot be written the connection is cut, which
+clients see as a failure too.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 from starlette.types import Send
@@ -17,8 +17,8 @@ from transports.http.companions import run_beside
 from transports.http.errors import ApiError, internal_error, stopping_error
 from transports.http.gateway import TaskStream
 from transports.http.limits import HttpLimits
-from transports.http.mailbox import Mailbox
 from transports.http.stream_answer import StreamAnswer
+from transports.messages import TaskEvent
 
 _LOG = logging.getLogger("ringwarden.http")
 _LAST_WORDS_S = 1.0
@@ -47,8 +47,6 @@ class EventStream:
         self._send = send
         self._limits = limits
         self._clock = clock
-        self._mailbox = Mailbox(limits.max_pending_events)
-        self._reader_failure: Exception | None = None
         self._head_sent = False
         self._body_ended = False
         self._last_write_s = clock()
@@ -62,53 +60,43 @@ class EventStream:
             ClientGone: The client left its stream unread for `write_timeout_s`.
         """
         try:
-            await run_beside(self._write, lambda: self._read(stream), self._watch_clock)
+            await run_beside(lambda: self._write(stream), self._watch_writing)
         except asyncio.CancelledError:
             if self._head_sent and not self._body_ended:
                 with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                     await self._end(stopping_error(self._answer.tokens_emitted))
             raise
 
-    async def _read(self, stream: TaskStream) -> None:
-        try:
-            async for event in stream.events():
-                await self._mailbox.put(event)
-        except Exception as exc:  # noqa: BLE001 - becomes the stream's terminal event.
-            self._reader_failure = exc
-        self._mailbox.close()
-        await anyio.sleep_forever()
-
-    async def _watch_clock(self) -> None:
-        """Wake the writer twice per comment interval; return when it is stuck on a client that does not read."""
+    async def _watch_writing(self) -> None:
+        """Return when the writer is stuck on a client that does not read."""
         while True:
-            await anyio.sleep(self._limits.comment_interval_s / 2)
+            await anyio.sleep(self._limits.write_timeout_s / 4)
             since_s = self._writing_since_s
             if since_s is not None and self._clock() - since_s > self._limits.write_timeout_s:
                 return
-            self._mailbox.nudge()
 
-    async def _write(self) -> None:
+    async def _write(self, stream: TaskStream) -> None:
         try:
             while not self._answer.ended:
-                await self._write_once()
+                await self._write_once(stream)
         except ApiError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, the client must not take it for the end.
             _LOG.exception("a stream failed inside the service")
             await self._end(internal_error(self._answer.tokens_emitted))
 
-    async def _write_once(self) -> None:
-        events = await self._mailbox.take()
+    async def _write_once(self, stream: TaskStream) -> None:
         answer = self._answer
-        data = b"".join([answer.handle(event) for event in events])
-        if not events and self._mailbox.closed:
-            if self._reader_failure is not None:
-                raise self._reader_failure
-            data = answer.stopped()
+        events: Sequence[TaskEvent] | None = None
+        with anyio.move_on_after(self._limits.comment_interval_s / 2):
+            events = await stream.take()
+        if events is None:
+            if answer.opened and self._clock() - self._last_write_s >= self._limits.comment_interval_s / 2:
+                await self._put(answer.comment())
+            return
+        data = b"".join([answer.handle(event) for event in events]) if events else answer.stopped()
         if data or answer.ended:
             await self._put(data)
-        elif answer.opened and self._clock() - self._last_write_s >= self._limits.comment_interval_s / 2:
-            await self._put(answer.comment())
 
     async def _end(self, error: ApiError) -> None:
         await self._put(self._answer.fail(error))

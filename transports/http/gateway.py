@@ -1,6 +1,6 @@
 """What the HTTP surface needs from the supervisor. The composition root hands an implementation over."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
@@ -101,8 +101,11 @@ class TaskStream(Protocol):
     @property
     def task_id(self) -> str: ...
 
-    def events(self) -> AsyncIterator[TaskEvent]:
-        """Yield the task's events in order; stops after the terminal one."""
+    async def take(self) -> Sequence[TaskEvent]:
+        """Return what has come since the last call, in order: at least one event, waiting for it if need be.
+
+        Empty once the terminal event was taken. Cancelling it loses nothing. One reader only.
+        """
         ...
 
 

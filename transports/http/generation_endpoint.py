@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractAsyncContextManager
+from typing import assert_never
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,7 +17,15 @@ from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
 from transports.http.stream_answer import StreamAnswer, cancelled_error
-from transports.messages import ErrorChunk, TaskFinished, TaskRejected, TokenChunk
+from transports.messages import (
+    ErrorChunk,
+    PrefillProgress,
+    TaskAccepted,
+    TaskEvent,
+    TaskFinished,
+    TaskRejected,
+    TokenChunk,
+)
 
 
 class GenerationEndpoint:
@@ -72,29 +81,57 @@ class GenerationEndpoint:
         return self._gateway.submit(generation.model, generation.prompt, generation.sampling, request_id)
 
     async def _collect(self, stream: TaskStream) -> tuple[str, TaskFinished]:
-        texts: list[str] = []
-        tokens = 0
-        held_bytes = 0
-        async for event in stream.events():
-            match event:
-                case TokenChunk():
-                    tokens += 1
-                    held_bytes += len(event.text) * 4
-                    if held_bytes > self._limits.max_answer_bytes:
-                        raise _answer_too_long(tokens, self._limits)
-                    texts.append(event.text)
-                case TaskFinished():
-                    if event.finish_reason == "cancelled":
-                        raise cancelled_error(tokens)
-                    texts.append(event.text)
-                    return "".join(texts), event
-                case TaskRejected():
-                    raise error_of_rejection(event, tokens)
-                case ErrorChunk():
-                    raise error_of_incident(event)
-                case _:
-                    pass
-        raise internal_error(tokens)
+        whole = _WholeAnswer(self._limits)
+        while events := await stream.take():
+            for event in events:
+                if (finished := whole.handle(event)) is not None:
+                    return whole.text, finished
+        raise internal_error(whole.tokens)
+
+
+class _WholeAnswer:
+    """Collects the text of an answer that is not streamed."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._texts: list[str] = []
+        self._held_bytes = 0
+        self.tokens = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    def handle(self, event: TaskEvent) -> TaskFinished | None:
+        """Take one event; return the good end when this is it.
+
+        Raises:
+            ApiError: The task ended badly, or its answer is too long to be held.
+        """
+        match event:
+            case TokenChunk():
+                self._add(event)
+            case TaskFinished():
+                if event.finish_reason == "cancelled":
+                    raise cancelled_error(self.tokens)
+                self._texts.append(event.text)
+                return event
+            case TaskRejected():
+                raise error_of_rejection(event, self.tokens)
+            case ErrorChunk():
+                raise error_of_incident(event)
+            case TaskAccepted() | PrefillProgress():
+                pass
+            case _:
+                assert_never(event)
+        return None
+
+    def _add(self, chunk: TokenChunk) -> None:
+        self.tokens += 1
+        self._held_bytes += len(chunk.text) * 4
+        if self._held_bytes > self._limits.max_answer_bytes:
+            raise _answer_too_long(self.tokens, self._limits)
+        self._texts.append(chunk.text)
 
 
 def _identity(generation: Generation, stream: TaskStream) -> AnswerIdentity:

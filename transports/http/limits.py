@@ -15,7 +15,6 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
         keep_alive_s: How long an idle connection is kept. Clients pool for 60 s or less, so theirs ends first.
         comment_interval_s: Longest silence on an event stream.
         write_timeout_s: How long a client may leave an event stream unread before its task is cancelled.
-        max_pending_events: Events of one task held for a client that reads slowly.
         max_answer_bytes: Longest text collected for an answer that is not streamed.
         graceful_stop_s: How long running requests may go on after the server was told to stop.
     """
@@ -28,7 +27,6 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_s: int = 75
     comment_interval_s: float = 5.0
     write_timeout_s: float = 60.0
-    max_pending_events: int = 1024
     max_answer_bytes: int = 16 * 1024 * 1024
     graceful_stop_s: float = 5.0
 

@@ -1,7 +1,8 @@
 """A gateway whose tasks do what each test scripts. It stands for the supervisor: the boundary, not the thing tested."""
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 
 import anyio
@@ -107,6 +108,9 @@ class ScriptedGateway:
         return _Context(self, submission)
 
 
+MAX_UNREAD_EVENTS = 1000
+
+
 class _Context:
     """The context of one task, and its stream."""
 
@@ -114,6 +118,12 @@ class _Context:
         self._gateway = gateway
         self._submission = submission
         self._terminal_seen = False
+        self._events: list[TaskEvent] = []
+        self._moved = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._failure: Exception | None = None
+        self._over = False
+        self._playing: asyncio.Task[None] | None = None
         self.task_id = TASK
 
     async def __aenter__(self) -> "_Context":
@@ -127,18 +137,40 @@ class _Context:
             raise
         if self._gateway.refusal is not None:
             raise self._gateway.refusal
+        self._playing = asyncio.create_task(self._play())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._playing is not None:
+            self._playing.cancel()
         self._submission.cancelled = not self._terminal_seen
         self._submission.left.set()
 
-    async def events(self) -> AsyncIterator[TaskEvent]:
-        async for event in self._gateway.script(self._gateway.gate):
-            self._terminal_seen = isinstance(event, TERMINAL_EVENTS)
-            yield event
+    async def _play(self) -> None:
+        try:
+            async for event in self._gateway.script(self._gateway.gate):
+                while len(self._events) >= MAX_UNREAD_EVENTS:
+                    self._taken.clear()
+                    await self._taken.wait()
+                self._events.append(event)
+                self._moved.set()
+        except Exception as exc:  # noqa: BLE001 - the reader gets it
+            self._failure = exc
+        self._over = True
+        self._moved.set()
+
+    async def take(self) -> Sequence[TaskEvent]:
+        while not self._events and not self._over:
+            self._moved.clear()
+            await self._moved.wait()
+        if not self._events and self._failure is not None:
+            raise self._failure
+        events, self._events = self._events, []
+        self._taken.set()
+        self._terminal_seen = self._terminal_seen or any(isinstance(event, TERMINAL_EVENTS) for event in events)
+        return events
 
 
 def accepted(prompt_tokens: int = 5) -> TaskAccepted:
