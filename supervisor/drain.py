@@ -1,10 +1,8 @@
 """Reading a descriptor to its end, in bounded pieces, as fast as the writer writes."""
 
+import asyncio
 import os
 from collections.abc import Callable
-
-import anyio
-import anyio.lowlevel
 
 READ_BYTES = 64 * 1024
 
@@ -12,20 +10,40 @@ READ_BYTES = 64 * 1024
 async def drain(fd: int, consume: Callable[[bytes], None]) -> None:
     """Give every piece read from a non-blocking descriptor to `consume`; return at end of file.
 
-    `consume` runs on the event loop and must not block. A reset connection counts as end of file: what was written
-    before it has been read. Cancel point; a cancelled drain has lost nothing that it read.
+    `consume` is called by the event loop itself, without a task to be woken first, and must not block; what it raises
+    comes out of here. One piece is read for each turn of the loop, so a child that floods one pipe starves no other
+    pipe and no timer. A reset connection counts as end of file: what was written before it has been read. Cancel
+    point; a cancelled drain has lost nothing that it read. Needs asyncio.
     """
-    while True:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def on_readable() -> None:
         try:
             data = os.read(fd, READ_BYTES)
+            if data:
+                consume(data)
+                return
         except BlockingIOError:
-            await anyio.wait_readable(fd)
-            continue
+            return
         except ConnectionResetError:
-            return
-        if not data:
-            return
-        consume(data)
-        if len(data) == READ_BYTES:
-            # A child that floods one pipe must not starve the other pipes and timers.
-            await anyio.lowlevel.checkpoint()
+            pass
+        except Exception as exc:  # noqa: BLE001 - raised again by the one who waits
+            _settle(ended, exc)
+        _settle(ended, None)
+        loop.remove_reader(fd)
+
+    loop.add_reader(fd, on_readable)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(fd)
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -10,6 +10,9 @@ import msgspec
 
 from transports.messages import Backend, Configure, Parallelism
 
+# The API's secret is none of a runner's business, and a place in somebody else's ring would make MLX join that one.
+_NOT_INHERITED = ("RINGWARDEN_API_KEY", "MLX_RANK", "MLX_HOSTFILE")
+
 
 class GroupSpec(msgspec.Struct, frozen=True):
     """What a group serves and how.
@@ -78,11 +81,11 @@ def write_hostfile(path: Path, ports: Sequence[int]) -> None:
 
 
 def runner_environment(base: Mapping[str, str], rank: int, hostfile: Path | None) -> dict[str, str]:
-    """The environment of one rank: the supervisor's own, with what MLX reads and without the API's secret.
+    """The environment of one rank: the supervisor's own, with this rank's place in the ring.
 
     Packages are found from this process's path: `-m runner` has to work from any working directory.
     """
-    environment = {name: value for name, value in base.items() if not name.startswith("RINGWARDEN_API_KEY")}
+    environment = {name: value for name, value in base.items() if not name.startswith(_NOT_INHERITED)}
     packages = str(Path(__file__).resolve().parent.parent)
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = packages if not inherited else os.pathsep.join((packages, inherited))
