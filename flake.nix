@@ -13,21 +13,21 @@
       ];
       forEachSystem = build: nixpkgs.lib.genAttrs systems (system: build (house system));
 
-      # Nix runs what everybody runs: the wheels of the lock file. nixpkgs has an older MLX, built without Metal, and
-      # no httpx2 (docs/adr/0007). The lock fixes every file by its hash and the tags below fix the choice among
+      # Nix runs what everybody runs: the wheels of the lock file, since nixpkgs cannot build MLX with Metal
+      # (docs/adr/0007). The lock fixes every file by its hash and the tags below fix the choice among
       # them, so the folder of wheels has one hash for each system. When the lock changes, `nix build` names the new ones.
-      lockHash = "6358e00f432c8cd81bcc5e88297b55cf240e8682d19cde151c4456dd52a39a15";
+      lockHash = "babfc9ca838d6fcceeda32e61d4bb4c351e85f67b72e7202c5dc399d052e0129";
       wheels = {
         aarch64-darwin = {
-          hash = "sha256-GUoFCxTWYTgBfyP0zt/wn+N3ZzGiAN5STHokpCornDU=";
+          hash = "sha256-ygkRPdH9eE0ACmRrdQZJd/5wbK1MuPdYYSCrqOg04i4=";
           tags = [ "macosx_14_0_arm64" ];
         };
         x86_64-linux = {
-          hash = "sha256-s3/LTZ5vZhRZVAztPDdq2AShWLnbUzVZRLhHaFQMc64=";
+          hash = "sha256-P/lkU3yTq+GHdhhXDM2mjB54N70vON/YIjlW6mHHcGo=";
           tags = map (tag: "${tag}_x86_64") manylinux;
         };
         aarch64-linux = {
-          hash = "sha256-Yp1GPAUH2vsoqCTittr0EpaHr05J+6dWRAfqLf26cBU=";
+          hash = "sha256-FVcFgQZOj+L9DJA5GtZB8H7HmC99mIK1WEnQxiMzYJk=";
           tags = map (tag: "${tag}_aarch64") manylinux;
         };
       };
