@@ -21,7 +21,7 @@ from diagnostics.phase import Phase
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
 from supervisor.channel_end import SupervisorEnd
 from supervisor.core import lifecycle as machine
-from supervisor.core.ladder import GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
+from supervisor.core.ladder import CONDEMNED, GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.drain import drain
 from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
 from supervisor.guard import Guard
@@ -98,8 +98,6 @@ class RunnerSupervisor:
 
     def condemn(self, finding: SupervisorFinding) -> None:
         """End the living runner because of what the supervisor found. Returns at once."""
-        if not self._ladder.started:
-            self._ladder = Ladder(RELEASE)
         self._feed(machine.Condemned(finding))
 
     def dump_stacks(self) -> None:
@@ -214,6 +212,8 @@ class RunnerSupervisor:
         before = self._lifecycle.deadline
         for action in self._lifecycle.handle(lifecycle_input, now):
             if isinstance(action, machine.EndRunner):
+                if action.finding is not None:
+                    self._ladder = Ladder(CONDEMNED)
                 self._take_rung(self._ladder.start(now))
         if self._lifecycle.deadline != before or self._lifecycle.stop_wanted:
             self._deadline_moved.set()

@@ -62,6 +62,14 @@ RELEASE = (
     Step(Rung.KILL, 5.0),
 )
 
+# A runner at fault: it broke the protocol, stands still, or should be dead already. Clients wait for its end.
+CONDEMNED = (
+    Step(Rung.STACK_DUMP, 0.1),
+    Step(Rung.TERMINATE, 0.5),
+    Step(Rung.ABORT, 0.3),
+    Step(Rung.KILL, 5.0),
+)
+
 
 class Ladder:
     """The machine. `start` takes the first rung, `tick` the next ones as their time comes.

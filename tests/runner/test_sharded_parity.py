@@ -18,7 +18,7 @@ TINY = ROOT / "runner" / "models" / "tiny"
 # Four ranks on two busy cores take half a second a token: their threads wait for each other's turn on a core.
 DEADLINE_S = 280.0
 MAX_TOKENS = 320
-MAX_TOKENS_OF_FOUR_RANKS = 40
+MAX_TOKENS_OF_FOUR_RANKS = 16
 
 CHATS = ("What is Ringwarden?", "What happens when a rank dies?", "What is a verdict?", "Tell me a long story.")
 COMPLETIONS = ("Ringwarden is", "Once upon a time")

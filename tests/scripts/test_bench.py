@@ -4,13 +4,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "scripts" / "bench"
-WITHOUT_MLX = ("token_latency", "death", "frames", "diagnostics", "orphans", "idle")
-WITH_MLX = ("tokens", "concurrent", "recovery")
+QUICK = ("death", "diagnostics")
+SLOW = ("token_latency", "orphans", "idle", "tokens", "concurrent", "recovery")
+FRAMES = "frames"
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -19,7 +21,7 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def check_rows(name: str) -> None:
+def check_rows(name: str) -> list[dict[str, Any]]:
     done = bench(name, "--quick", "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
@@ -31,25 +33,27 @@ def check_rows(name: str) -> None:
         assert row["count"] >= 1
         assert row["verdict"] in ("ok", "over", "-")
         assert isinstance(row["value"], float | int)
+    return rows
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", WITHOUT_MLX)
-def test_a_benchmark_without_mlx_prints_its_rows(name: str) -> None:
+@pytest.mark.parametrize("name", QUICK)
+def test_a_quick_benchmark_prints_its_rows(name: str) -> None:
     check_rows(name)
 
 
+@pytest.mark.soak
 @pytest.mark.mlx
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", WITH_MLX)
-def test_a_benchmark_with_mlx_prints_its_rows(name: str) -> None:
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_benchmark_prints_its_rows(name: str) -> None:
     check_rows(name)
 
 
 def test_every_benchmark_is_tested() -> None:
     usage = bench("--help").stdout
     listed = usage.split("any of ")[1].split(" (default")[0].replace("\n", " ")
-    assert {name.strip() for name in listed.split(",")} == {*WITHOUT_MLX, *WITH_MLX}
+    assert {name.strip() for name in listed.split(",")} == {*QUICK, *SLOW, FRAMES}
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -59,6 +63,5 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
 
 def test_every_frame_written_before_a_sigkill_arrives() -> None:
-    done = bench("frames", "--quick", "--json")
-    (arrival,) = [row for row in json.loads(done.stdout) if "SIGKILL" in row["what"]]
+    (arrival,) = [row for row in check_rows(FRAMES) if "SIGKILL" in row["what"]]
     assert (arrival["value"], arrival["verdict"]) == (100.0, "ok")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.ladder import GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
+from supervisor.core.ladder import CONDEMNED, GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung, Step
 
 
-@pytest.mark.parametrize("steps", [GRACEFUL, RELEASE])
+@pytest.mark.parametrize("steps", [GRACEFUL, RELEASE, CONDEMNED])
 def test_a_deaf_process_is_walked_down_to_unkillable(steps: tuple[Step, ...]) -> None:
     ladder, now = Ladder(steps), 50.0
     taken = [ladder.start(now)]
@@ -28,7 +28,7 @@ def test_it_is_started_once() -> None:
     assert len(ladder.records) == 1
 
 
-@pytest.mark.parametrize("steps", [GRACEFUL, RELEASE])
+@pytest.mark.parametrize("steps", [GRACEFUL, RELEASE, CONDEMNED])
 def test_sigkill_is_the_last_thing_tried(steps: tuple[Step, ...]) -> None:
     assert steps[-1].rung is Rung.KILL
     assert [step.rung for step in steps].count(Rung.KILL) == 1
