@@ -24,7 +24,7 @@ from supervisor.local_gateway import LocalGateway
 from supervisor.log import configure_log
 from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.runner_supervisor import RunnerLimits
-from supervisor.settings import Settings
+from supervisor.settings import Settings, is_loopback
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from supervisor.version import version
 from transports.http.app import create_app
@@ -68,7 +68,7 @@ async def _serve(
         max_open_tasks=settings.max_concurrent_tasks + settings.max_queued_tasks,
         admission_wait_s=settings.admission_wait_s,
     )
-    app = create_app(gateway, HttpLimits(), HttpSecurity(api_key=settings.api_key))
+    app = create_app(gateway, HttpLimits(), HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings)))
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
     state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
     announce(f"Serving {model.model_id} on {settings.ranks} ranks at {server.url}/v1 (Ctrl-C stops it)")
@@ -131,6 +131,19 @@ def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupS
         dead_man_s=settings.dead_man_s,
         stall_timeout_s=settings.stall_timeout_s,
     )
+
+
+def _own_names(settings: Settings) -> tuple[str, ...]:
+    """The names by which clients may call this host: those of the settings, and its own when others can reach it.
+
+    A page that wants to rebind a name to this address has to bring a name of its own, so ours give nothing away.
+    """
+    wanted = tuple(name.strip() for name in settings.allowed_hosts.split(",") if name.strip())
+    if is_loopback(settings.host):
+        return wanted
+    name = socket.gethostname()
+    short = name.partition(".")[0]
+    return (*wanted, settings.host, name, short, f"{short}.local")
 
 
 def _empty_folder(path: Path) -> Path:

@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_key: Annotated[str, Meta(min_length=16, description="the bearer token that clients must send")] | None = None
     api_key_file: Annotated[Path, Meta(description="a file that holds the API key")] | None = None
     insecure: Annotated[bool, Meta(description="allow a non-loopback host without an API key")] = False
+    allowed_hosts: Annotated[str, Meta(description="further names of this host for clients, comma-separated")] = ""
     state_dir: Annotated[Path, Meta(description="the folder for incidents, logs and the daemon's lock")] = (
         msgspec.field(default_factory=default_state_folder)
     )

@@ -62,6 +62,9 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Let everybody who can reach the host use the model.")
     ] = None,
+    allowed_hosts: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Further names by which clients may call this host.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings; default: ringwarden.toml, if there is one here.")
     ] = None,
@@ -80,6 +83,7 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
         "port": port,
         "engine": engine,
         "insecure": insecure,
+        "allowed_hosts": allowed_hosts,
         "state_dir": state_dir,
         "api_key_file": api_key_file,
     }

@@ -119,6 +119,14 @@ def test_a_body_that_is_no_request(service: Service, content: bytes) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
+def test_a_name_that_is_not_ours_is_refused_and_one_of_the_settings_is_not() -> None:
+    import httpx2
+
+    with scripted_service("--allowed-hosts=studio.example, mini.example") as service:
+        for name, status in (("studio.example", 200), ("mini.example:80", 200), ("evil.example", 403)):
+            assert httpx2.get(service.url + "/health/live", headers={"host": name}).status_code == status, name
+
+
 def test_ten_megabytes(service: Service) -> None:
     body = chat(messages=[{"role": "user", "content": "x" * 10_000_000}])
     response = service.post("/v1/chat/completions", body)

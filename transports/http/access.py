@@ -45,7 +45,7 @@ def _check_host(scope: Scope, headers: list[tuple[bytes, bytes]], security: Http
             403,
             "host_not_allowed",
             f"The Host header is {named}; this server answers to loopback names and to the hosts in its settings. "
-            "Use http://127.0.0.1 or add the host to the allowed hosts.",
+            "Use http://127.0.0.1 or name the host in --allowed-hosts.",
         )
     for name, value in headers:
         if name == b"origin" and not _is_allowed(value.decode("latin-1").partition("://")[2], scope, security):
@@ -53,7 +53,7 @@ def _check_host(scope: Scope, headers: list[tuple[bytes, bytes]], security: Http
                 403,
                 "origin_not_allowed",
                 f"Requests from web pages of {value.decode('latin-1')[:200]!r} are not allowed. "
-                "Send the request from a program, or add the host to the allowed hosts.",
+                "Send the request from a program, or name the host in --allowed-hosts.",
             )
 
 
