@@ -6,6 +6,7 @@ and the ledger see every event in the order in which it happened.
 
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, assert_never
 
 import anyio
@@ -13,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.phase import Phase
+from supervisor.channel_end import ChannelFull
 from supervisor.core import group as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE
 from supervisor.current_incident import CurrentIncident
@@ -134,7 +136,9 @@ class GroupSupervisor:
 
     def _cancel(self, task_id: str) -> None:
         if 0 in self.runners:
-            self.runners[0].send(CancelTask(task_id))
+            # A runner that reads no commands cannot be told; the watchdog ends it, and the task with it.
+            with suppress(ChannelFull):
+                self.runners[0].send(CancelTask(task_id))
 
     # --- what runners tell (RunnerObserver) ---
 

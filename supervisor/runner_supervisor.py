@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import anyio
 import msgspec
@@ -19,7 +20,7 @@ from diagnostics.evidence import ExitStatus, RunnerTerminationError, SupervisorF
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
-from supervisor.channel_end import SupervisorEnd
+from supervisor.channel_end import ChannelFull, SupervisorEnd
 from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import CONDEMNED, GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.drain import drain
@@ -233,7 +234,9 @@ class RunnerSupervisor:
         if rung is None or child is None:
             return
         if rung is Rung.COOPERATIVE:
-            self.send(Shutdown())
+            # A runner that reads no commands will not read this one either: the next rung is for it.
+            with suppress(ChannelFull):
+                self.send(Shutdown())
         elif rung is Rung.STACK_DUMP:
             child.signal_leader(RUNG_SIGNALS[rung])
         elif rung is Rung.UNKILLABLE:

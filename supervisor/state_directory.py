@@ -56,7 +56,6 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.incidents_folder = path / "incidents"
-        self.logs_folder = path / "logs"
         self._record_file = path / "daemon.json"
         self._lock_file = path / "lock"
 

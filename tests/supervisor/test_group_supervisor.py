@@ -8,10 +8,11 @@ import anyio
 import pytest
 
 from diagnostics.cause import Cause
+from supervisor.channel_end import ChannelFull
 from supervisor.core.restart import RestartLimits
-from tests.supervisor.group_harness import is_gone, listen, running_group, the_error
+from tests.supervisor.group_harness import ENDLESS, is_gone, listen, running_group, the_error
 from transports.http.gateway import GroupState
-from transports.messages import SamplingParameters, TaskFinished, TokenChunk
+from transports.messages import SamplingParameters, TaskFinished, TextPrompt, TokenChunk
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left_behind")]
 
@@ -118,3 +119,17 @@ async def test_a_listener_that_leaves_cancels_its_task_only(tmp_path: Path) -> N
             while len(group.supervisor.tasks) > 1:
                 await listen(stays, tokens=1)
         assert group.supervisor.tasks.open_ids() == ("stays",)
+
+
+async def test_a_runner_that_reads_no_commands_can_be_left_and_stopped(tmp_path: Path) -> None:
+    async with running_group(tmp_path, faults=[{"rank": 0, "at": "step", "step": 3, "action": "sigstop"}]) as group:
+        await group.ready(1)
+        stream = group.start_task("stuck")
+        await listen(stream, tokens=1)
+        large = TextPrompt("word " * 2_000_000)
+        with pytest.raises(ChannelFull):
+            for number in range(10):
+                group.supervisor.start_task(f"large-{number}", large, ENDLESS)
+        group.supervisor.leave_task(stream.task_id)
+        group.supervisor.stop()
+        await group.state(GroupState.STOPPED)
