@@ -81,8 +81,16 @@ def test_a_killed_daemon_leaves_no_lock(tmp_path: Path):
 def test_the_lock_is_not_inherited_by_children(tmp_path: Path):
     state = StateDirectory(tmp_path / "state")
     with state.lock():
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        child = subprocess.Popen(
+            [sys.executable, "-c", "print('running', flush=True); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            close_fds=False,
+        )
     try:
+        assert child.stdout is not None
+        # Popen may return before the kernel has closed what exec closes, so wait for the new program itself.
+        assert child.stdout.readline() == b"running\n"
         with state.lock():
             assert child.poll() is None
     finally:
