@@ -25,7 +25,7 @@ class RankLog(msgspec.Struct, frozen=True):
 
 
 class PostMortem(msgspec.Struct, frozen=True):
-    """The verdict over a group, None when nothing is wrong with it, and each rank's own diagnosis (None: nothing wrong)."""
+    """The verdict over a group, and each rank's own diagnosis; None where nothing is wrong."""
 
     verdict: Verdict | None
     ranks: dict[int, Diagnosis | None]
