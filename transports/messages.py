@@ -16,6 +16,8 @@ from diagnostics.phase import Phase
 Parallelism = Literal["tensor", "pipeline"]
 Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
 FinishReason = Literal["stop", "length", "cancelled"]
+OutputStream = Literal["stdout", "stderr"]
+Attribution = Literal["exact", "shared"]
 
 
 # --- what a task is ---
@@ -192,6 +194,35 @@ class TaskFinished(msgspec.Struct, frozen=True, tag=True):
     prompt_tokens: int
     completion_tokens: int
     text: str = ""
+
+
+class TaskStdout(msgspec.Struct, frozen=True, tag=True):
+    """A task printed a line at Python level. Not terminal; any number of times."""
+
+    task_id: str
+    line: str
+
+
+class TaskStderr(msgspec.Struct, frozen=True, tag=True):
+    """A task wrote a line to stderr. Not terminal; any number of times.
+
+    Python-level lines are `exact` and come from the runner. Native ones are made by the supervisor from the markers in
+    the stream: `shared` when several tasks were in flight, each of which then gets the line.
+    """
+
+    task_id: str
+    line: str
+    attribution: Attribution = "exact"
+
+
+class TaskLog(msgspec.Struct, frozen=True, tag=True):
+    """A task logged a record with Python's `logging`. Not terminal; any number of times. `level` is its number."""
+
+    task_id: str
+    level: int
+    logger: str
+    message: str
+    traceback: str = ""
 
 
 class ErrorChunk(msgspec.Struct, frozen=True, tag=True):
