@@ -3,6 +3,7 @@
 from diagnostics.evidence import Diagnostic, OperatingSystem, StreamReport
 from diagnostics.finding_table import FindingTable
 from diagnostics.lines import DEFAULT_MAX_LINE_BYTES, Block, Line, LineSplitter
+from diagnostics.matcher import WHOLE_CATALOGUE, Matcher
 from diagnostics.recent_lines import RecentLines
 from diagnostics.recogniser import Recogniser
 from diagnostics.root_cause import root_cause
@@ -28,6 +29,7 @@ class DiagnosticCollector:
         max_line_bytes: Longer lines are read in pieces of this size.
         evidence_lines: Lines kept before and after each diagnostic, and half the length of the tail in a report.
         max_diagnostics: Different diagnostics that are kept; later weaker ones are dropped.
+        matcher: The catalogue that the stream is read with.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class DiagnosticCollector:
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
         evidence_lines: int = 8,
         max_diagnostics: int = 32,
+        matcher: Matcher = WHOLE_CATALOGUE,
     ) -> None:
         self._system = operating_system
+        self._matcher = matcher
         self._evidence_lines = evidence_lines
         self._max_diagnostics = max_diagnostics
         self._splitter = LineSplitter(max_line_bytes)
-        self._recogniser = Recogniser(operating_system)
+        self._recogniser = Recogniser(operating_system, matcher)
         self._table = FindingTable(evidence_lines, max_diagnostics)
         self._recent = RecentLines(max(CLOSE_LOOK_LINES, 2 * evidence_lines), max_line_bytes)
         self._total_bytes = 0
@@ -114,7 +118,7 @@ class DiagnosticCollector:
     def _look_closely(self, lines: list[tuple[int, str]]) -> FindingTable:
         """Look at every one of the last lines, whether or not it has a hint."""
         table = FindingTable(self._evidence_lines, self._max_diagnostics)
-        recogniser = Recogniser(self._system)
+        recogniser = Recogniser(self._system, self._matcher)
         previous = ""
         findings = list(self._recogniser.held)
         for index, text in lines:

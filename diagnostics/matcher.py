@@ -1,6 +1,7 @@
 """Finding the best signature for one text."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from diagnostics.errno_tables import describe_errno
@@ -18,15 +19,14 @@ class _Row:
     context: re.Pattern[str] | None
 
 
-def _by_keyword() -> dict[str, list[_Row]]:
+def _by_keyword(catalogue: Iterable[Signature]) -> dict[str, list[_Row]]:
     rows: dict[str, list[_Row]] = {}
-    for order, one in enumerate(CATALOGUE):
+    for order, one in enumerate(catalogue):
         context = re.compile(one.context) if one.context else None
         rows.setdefault(one.keyword, []).append(_Row(order, one, re.compile(one.pattern), context))
     return rows
 
 
-_ROWS = _by_keyword()
 _SOURCE_CODE = re.compile(r"^\s+(?:raise|except|return|from|import|assert|if|msg ?=)\b|^\s*File \"")
 _MAX_GROUP_CHARACTERS = 160
 
@@ -46,41 +46,50 @@ class Match:
         return -self.signature.strength, self.signature.fallback, self.start
 
 
-def find(text: str, context: str = "") -> list[Match]:
-    """Every signature that is found in `text`, in catalogue order. `context` is what raised it."""
-    rows = [row for keyword in _ROWS if keyword in text for row in _ROWS[keyword]]
-    matches: list[Match] = []
-    for row in sorted(rows, key=lambda row: row.order):
-        if row.context is not None and not row.context.search(context):
-            continue
-        found = row.pattern.search(text)
-        if found is not None:
-            groups = {name: value or "" for name, value in found.groupdict().items()}
-            matches.append(Match(row.signature, found.start(), found.end(), groups))
-    return matches
+class Matcher:
+    """Searches texts for the signatures of one catalogue.
 
+    Args:
+        catalogue: Earlier rows win when two match at the same place.
+    """
 
-def best_raised(text: str, context: str) -> Match | None:
-    """The best signature for the text of an exception."""
-    return min(find(text, context), key=lambda match: match.rank, default=None)
+    def __init__(self, catalogue: Iterable[Signature]) -> None:
+        self._rows = _by_keyword(catalogue)
 
+    def find(self, text: str, context: str = "") -> list[Match]:
+        """Every signature that is found in `text`, in catalogue order. `context` is what raised it."""
+        rows = [row for keyword in self._rows if keyword in text for row in self._rows[keyword]]
+        matches: list[Match] = []
+        for row in sorted(rows, key=lambda row: row.order):
+            if row.context is not None and not row.context.search(context):
+                continue
+            found = row.pattern.search(text)
+            if found is not None:
+                groups = {name: value or "" for name, value in found.groupdict().items()}
+                matches.append(Match(row.signature, found.start(), found.end(), groups))
+        return matches
 
-def best_printed(text: str) -> Match | None:
-    """The best signature for a printed line, leaving out what it only quotes or reports as harmless."""
-    return min((match for match in find(text) if _is_meant(match, text)), key=lambda match: match.rank, default=None)
+    def best_raised(self, text: str, context: str) -> Match | None:
+        """The best signature for the text of an exception."""
+        return min(self.find(text, context), key=lambda match: match.rank, default=None)
 
+    def best_printed(self, text: str) -> Match | None:
+        """The best signature for a printed line, leaving out what it only quotes or reports as harmless."""
+        return min(
+            (match for match in self.find(text) if _is_meant(match, text)), key=lambda match: match.rank, default=None
+        )
 
-def best_wrapped(first: str, second: str) -> Match | None:
-    """The best signature for a message that was wrapped from one line into the next; it must span both."""
-    left, right = first.rstrip(), second.lstrip()
-    best: Match | None = None
-    for joint in (" ", ""):
-        text = left + joint + right
-        for match in find(text):
-            spans = match.start < len(left) and match.end > len(left) + len(joint)
-            if spans and _is_meant(match, text) and (best is None or match.rank < best.rank):
-                best = match
-    return best
+    def best_wrapped(self, first: str, second: str) -> Match | None:
+        """The best signature for a message that was wrapped from one line into the next; it must span both."""
+        left, right = first.rstrip(), second.lstrip()
+        best: Match | None = None
+        for joint in (" ", ""):
+            text = left + joint + right
+            for match in self.find(text):
+                spans = match.start < len(left) and match.end > len(left) + len(joint)
+                if spans and _is_meant(match, text) and (best is None or match.rank < best.rank):
+                    best = match
+        return best
 
 
 def _is_meant(match: Match, text: str) -> bool:
@@ -99,3 +108,7 @@ def message_of(match: Match, operating_system: OperatingSystem) -> str:
     if number.isdecimal() and len(number) < 10:
         values["errno"] = describe_errno(int(number), operating_system)
     return match.signature.message.format_map(values)
+
+
+WHOLE_CATALOGUE = Matcher(CATALOGUE)
+"""What every stream is read with."""

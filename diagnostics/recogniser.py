@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from diagnostics.evidence import OperatingSystem
-from diagnostics.matcher import Match, best_printed, best_raised, best_wrapped, message_of
+from diagnostics.matcher import WHOLE_CATALOGUE, Match, Matcher, message_of
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 from diagnostics.text import Level, body, clean, json_record, level_before, tells_of_recovery
@@ -29,10 +29,12 @@ class Recogniser:
 
     Args:
         operating_system: The system that wrote the log; decides how errno numbers read.
+        matcher: The catalogue that lines are read with.
     """
 
-    def __init__(self, operating_system: OperatingSystem) -> None:
+    def __init__(self, operating_system: OperatingSystem, matcher: Matcher = WHOLE_CATALOGUE) -> None:
         self._system = operating_system
+        self._matcher = matcher
         self._tracebacks = TracebackReader()
         self._held: Finding | None = None
         self._watch_next = False
@@ -79,7 +81,7 @@ class Recogniser:
         return self._release()
 
     def _record(self, index: int, lines: tuple[str, ...]) -> list[Finding]:
-        inner = Recogniser(self._system)
+        inner = Recogniser(self._system, self._matcher)
         findings: list[Finding] = []
         for line in lines[:200]:
             findings += inner.examine(index, line[:4000].lstrip("{"), "")
@@ -90,11 +92,11 @@ class Recogniser:
         raised = self._tracebacks.feed(index, content, previous)
         if raised is not None:
             return self._release() + self._end_of_traceback(raised, text)
-        match = best_printed(text)
+        match = self._matcher.best_printed(text)
         if self._tracebacks.active and match is not None and not match.signature.native:
             match = None
         if (match is None or match.signature.fallback) and previous:
-            wrapped = best_wrapped(previous, text)
+            wrapped = self._matcher.best_wrapped(previous, text)
             if wrapped is not None and (match is None or wrapped.rank < match.rank):
                 return self._wrapped(wrapped, index, text)
         if match is not None:
@@ -131,7 +133,7 @@ class Recogniser:
         return [] if wraps else [finding]
 
     def _exception(self, raised: Raised, text: str) -> Finding:
-        match = best_raised(f"{raised.type_name}: {raised.message}", raised.context)
+        match = self._matcher.best_raised(f"{raised.type_name}: {raised.message}", raised.context)
         if match is not None and match.signature.strength > Strength.GENERIC:
             return self._finding(match, raised.index, text)
         weak = raised.background or raised.type_name.rpartition(".")[2] in _LEAVING
