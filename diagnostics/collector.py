@@ -102,14 +102,14 @@ class DiagnosticCollector:
         self._recent.put_raw(block.raw, self._splitter.complete_lines)
 
     def _take(self, line: Line) -> list[Diagnostic]:
-        self._table.note_line(line.text)
+        self._table.note_line(line.index, line.text)
         fresh: list[Diagnostic] = []
         suspicious = any(hint in line.text for hint in _TEXT_HINTS)
         if suspicious or not self._recogniser.idle:
             previous = self._recent.previous(line.index)
             for finding in self._recogniser.examine(line.index, line.text, previous, suspicious=suspicious):
                 before = self._recent.between(finding.index - self._evidence_lines, finding.index)
-                diagnostic = self._table.add(finding, [clean(text) for _, text in before])
+                diagnostic = self._table.add(finding, [(index, clean(text)) for index, text in before])
                 if diagnostic is not None:
                     fresh.append(diagnostic)
         self._recent.put(line)
@@ -126,7 +126,7 @@ class DiagnosticCollector:
             previous = text
         findings += recogniser.flush()
         for finding in findings:
-            before = [clean(text) for index, text in lines if index < finding.index]
-            after = [clean(text) for index, text in lines if index > finding.index]
+            before = [(index, clean(text)) for index, text in lines if index < finding.index]
+            after = [(index, clean(text)) for index, text in lines if index > finding.index]
             table.add(finding, before, after[: self._evidence_lines])
         return table

@@ -38,8 +38,8 @@ class ExitStatus(msgspec.Struct, frozen=True):
 class Diagnostic(msgspec.Struct, frozen=True):
     """One recognised thing in a stream. `line` is the 0-based index of the (first) line; `count` how often it was seen.
 
-    `evidence` is a bounded excerpt of the stream around the line, in order. `symptom` is True for what only says that
-    a peer went away, or what follows from another fault.
+    `evidence` is a bounded excerpt of the stream around the line, in order, and `evidence_lines` the numbers of its
+    lines. `symptom` is True for what only says that a peer went away, or what follows from another fault.
     """
 
     kind: Cause
@@ -51,6 +51,7 @@ class Diagnostic(msgspec.Struct, frozen=True):
     signature_id: str
     fatal: bool
     symptom: bool
+    evidence_lines: tuple[int, ...] = ()
 
 
 class StreamReport(msgspec.Struct, frozen=True):

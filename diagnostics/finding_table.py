@@ -13,24 +13,26 @@ MAX_TEXT_CHARACTERS = 1000
 @dataclass(slots=True)
 class _Row:
     finding: Finding
-    before: tuple[str, ...]
-    after: list[str] = field(default_factory=list[str])
+    before: tuple[tuple[int, str], ...]
+    after: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     count: int = 1
     last_index: int = 0
 
     def diagnostic(self) -> Diagnostic:
         finding, signature = self.finding, self.finding.signature
         text = finding.text[:MAX_TEXT_CHARACTERS]
+        around = (*self.before, (finding.index, text), *self.after)
         return Diagnostic(
             kind=signature.cause,
             line=finding.index,
             count=self.count,
             message=finding.message,
             text=text,
-            evidence=(*self.before, text, *self.after),
+            evidence=tuple(line for _, line in around),
             signature_id=signature.id,
             fatal=signature.fatal,
             symptom=signature.symptom,
+            evidence_lines=tuple(index for index, _ in around),
         )
 
 
@@ -51,14 +53,16 @@ class FindingTable:
         """Whether no finding waits for the lines after it."""
         return not self._open
 
-    def note_line(self, text: str) -> None:
+    def note_line(self, index: int, text: str) -> None:
         """A line that came after the open findings."""
         for row in self._open:
-            row.after.append(clean(text)[:MAX_TEXT_CHARACTERS])
+            row.after.append((index, clean(text)[:MAX_TEXT_CHARACTERS]))
         self._open = [row for row in self._open if len(row.after) < self._evidence_lines]
 
-    def add(self, finding: Finding, before: Iterable[str], after: Iterable[str] = ()) -> Diagnostic | None:
-        """Record a finding; return its diagnostic when it is a new one."""
+    def add(
+        self, finding: Finding, before: Iterable[tuple[int, str]], after: Iterable[tuple[int, str]] = ()
+    ) -> Diagnostic | None:
+        """Record a finding with the numbered lines around it; return its diagnostic when it is a new one."""
         known = self._rows.get(finding.key)
         if known is not None:
             if known.last_index != finding.index:
@@ -67,9 +71,9 @@ class FindingTable:
             return None
         if len(self._rows) >= self._max_rows and not self._make_room(finding):
             return None
-        clipped = tuple(line[:MAX_TEXT_CHARACTERS] for line in before)
+        clipped = tuple((index, line[:MAX_TEXT_CHARACTERS]) for index, line in before)
         row = _Row(finding, clipped[max(0, len(clipped) - self._evidence_lines) :], last_index=finding.index)
-        row.after.extend(line[:MAX_TEXT_CHARACTERS] for line in after)
+        row.after.extend((index, line[:MAX_TEXT_CHARACTERS]) for index, line in after)
         self._rows[finding.key] = row
         if len(row.after) < self._evidence_lines:
             self._open.append(row)
