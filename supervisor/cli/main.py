@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
 from supervisor.exit_code import ExitCode
 from supervisor.settings import SettingsError
@@ -122,6 +123,9 @@ def why(
     from supervisor.cli.reading import DaemonChoice, show_story  # noqa: PLC0415
 
     show_story(DaemonChoice(url, state_dir, api_key_file), incident, as_json=as_json)
+
+
+app.command()(diagnose)
 
 
 @app.command()
