@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
-from supervisor.drain import drain
+from supervisor.process.drain import drain
 from transports.channel import DownwardEncoder, ProtocolViolation, UpwardDecoder
 from transports.messages import Command, Upward
 
@@ -92,3 +92,10 @@ class SupervisorEnd:
     def close(self) -> None:
         """Close our end: the runner's control thread sees the end of file."""
         self._connection.close()
+
+
+def channel_pair() -> tuple[socket.socket, socket.socket]:
+    """Return (ours, the child's): a stream socketpair; ours does not block. Neither is inherited unless passed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return ours, theirs

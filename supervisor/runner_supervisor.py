@@ -6,10 +6,10 @@ evidence is classified -> one death certificate. `run` returns it; nobody else t
 """
 
 import os
-import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import msgspec
@@ -20,21 +20,19 @@ from diagnostics.evidence import ExitStatus, RunnerTerminationError, SupervisorF
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
-from supervisor.channel_end import ChannelFull, SupervisorEnd
+from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
 from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import CONDEMNED, GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
-from supervisor.drain import drain
-from supervisor.exit_watch import ExitWatch, open_exit_watch, wait_for_exit
 from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
 from supervisor.observers import RunnerObserver
-from supervisor.process import ChildProcess, channel_pair, start_child
+from supervisor.process.child import ChildProcess, StreamName, start_child
+from supervisor.process.drain import drain
+from supervisor.process.watch import watch_child
 from transports.channel import ProtocolViolation
 from transports.messages import Command, PhaseChanged, Progress, Shutdown, Upward
 
 _LONGEST_WAIT_S = 3600.0
-# For a SIGKILLed child when we are being cancelled ourselves; an uninterruptible one is left to init.
-_LAST_WAIT_S = 5.0
 
 
 class RunnerLimits(msgspec.Struct, frozen=True):
@@ -125,8 +123,8 @@ class RunnerSupervisor:
         try:
             child = start_child(
                 self._launch.command(theirs.fileno(), dump_fd),
-                environment=self._launch.environment,
-                inherited_fds=(theirs.fileno(), dump_fd),
+                env=self._launch.environment,
+                pass_fds=(theirs.fileno(), dump_fd),
             )
         except OSError:
             ours.close()
@@ -134,58 +132,34 @@ class RunnerSupervisor:
         finally:
             theirs.close()
             os.close(dump_fd)
-        self._guard.add(child.pid)
         channel = SupervisorEnd(ours, self._launch.generation, self._limits.max_pending_bytes)
         channel.send(self._launch.configure)
         return child, channel
 
     async def _supervise(self, child: ChildProcess, channel: SupervisorEnd) -> DeathCertificate:
-        watch = open_exit_watch(child.pid)
+        readers = [partial(self._read_channel, channel)]
+        readers += [partial(self._read_pipe, stream, fd) for stream, fd in child.outputs.items()]
+        companions = (channel.write_pending, self._keep_deadlines)
         try:
-            exited_at, drained = await self._until_exit(child, channel, watch)
-            child.sweep_group()
-            self._guard.remove(child.pid)
-            return self._certificate(child.reap(), child.pid, exited_at, drained=drained)
-        except BaseException:
-            child.signal_group(signal.SIGKILL)
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WAIT_S):
-                await wait_for_exit(watch)
-            self._guard.remove(child.pid)
-            child.reap()
-            raise
+            end = await watch_child(
+                child,
+                readers,
+                drain_deadline_s=self._limits.drain_deadline_s,
+                companions=companions,
+                guard=self._guard,
+            )
         finally:
-            watch.close()
-            child.close()
             channel.close()
+        return self._certificate(end.status, child.pid, end.exited_at_s, drained=end.drained)
 
-    async def _until_exit(self, child: ChildProcess, channel: SupervisorEnd, watch: ExitWatch) -> tuple[float, bool]:
-        """Return when the child has ended, and whether its channel and pipes could be read to their end."""
-        drained, exited_at = False, 0.0
-        async with anyio.create_task_group() as tasks:
-            streams = [anyio.Event() for _ in range(3)]
-            tasks.start_soon(self._read_channel, channel, streams[0])
-            tasks.start_soon(self._read_pipe, child.stdout_fd, "stdout", streams[1])
-            tasks.start_soon(self._read_pipe, child.stderr_fd, "stderr", streams[2])
-            tasks.start_soon(channel.write_pending)
-            tasks.start_soon(self._keep_deadlines)
-            await wait_for_exit(watch)
-            exited_at = time.monotonic()
-            with anyio.move_on_after(self._limits.drain_deadline_s):
-                for stream in streams:
-                    await stream.wait()
-                drained = True
-            tasks.cancel_scope.cancel()
-        return exited_at, drained
-
-    async def _read_channel(self, channel: SupervisorEnd, ended: anyio.Event) -> None:
+    async def _read_channel(self, channel: SupervisorEnd) -> None:
         def on_violation(violation: ProtocolViolation) -> None:
             self._feed(machine.ChannelEnded(str(violation)))
 
         await channel.read(self._on_upward, on_violation)
-        ended.set()
         self._feed(machine.ChannelEnded())
 
-    async def _read_pipe(self, fd: int, stream: str, ended: anyio.Event) -> None:
+    async def _read_pipe(self, stream: StreamName, fd: int) -> None:
         def consume(data: bytes) -> None:
             self._observer.on_output(self.rank, stream, data)
             if stream == "stderr":
@@ -193,7 +167,6 @@ class RunnerSupervisor:
                     self._feed(machine.FatalLine(diagnostic))
 
         await drain(fd, consume)
-        ended.set()
 
     def _on_upward(self, event: Upward) -> None:
         if isinstance(event, RunnerTerminationError):

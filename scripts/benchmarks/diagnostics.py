@@ -14,7 +14,7 @@ import anyio
 from diagnostics.collector import DiagnosticCollector
 from diagnostics.evidence import OperatingSystem
 from scripts.benchmarks.row import Row
-from supervisor.drain import drain
+from supervisor.process.drain import drain
 
 NAME = "diagnostics"
 BUDGET_MB_PER_S = 200.0

@@ -6,8 +6,7 @@ import struct
 import anyio
 import pytest
 
-from supervisor.channel_end import ChannelFull, SupervisorEnd
-from supervisor.process import channel_pair
+from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
 from transports.channel import ProtocolViolation, RunnerEnd
 from transports.framing import FrameViolation
 from transports.messages import CancelTask, Progress, SamplingParameters, Shutdown, StartTask, TextPrompt, Upward

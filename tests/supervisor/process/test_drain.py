@@ -7,7 +7,7 @@ import struct
 import anyio
 import pytest
 
-from supervisor.drain import READ_BYTES, drain
+from supervisor.process.drain import READ_BYTES, drain
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left_behind")]
 

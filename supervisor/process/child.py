@@ -2,12 +2,18 @@
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any, Literal
 
 from diagnostics.evidence import ExitStatus
+
+StreamName = Literal["stdout", "stderr"]
+Destination = int | IO[Any] | None
+"""Where a stream goes, as in `subprocess.Popen`; PIPE is a pipe that we read, None is our own stream."""
+
+Command = str | bytes | Path | Sequence[str | bytes | Path]
 
 
 class ChildProcess:
@@ -15,13 +21,16 @@ class ChildProcess:
 
     The child's pid is its process group and its session. Until `reap`, the pid cannot be reused, so signals can only
     reach this child and its descendants.
+
+    Args:
+        popen: The child.
+        outputs: Our ends of the pipes that there are.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], stdout_fd: int, stderr_fd: int) -> None:
+    def __init__(self, popen: subprocess.Popen[Any], outputs: Mapping[StreamName, int]) -> None:
         self._popen = popen
         self.pid = popen.pid
-        self.stdout_fd = stdout_fd
-        self.stderr_fd = stderr_fd
+        self.outputs = dict(outputs)
         self.signals_sent: list[int] = []
         self._reaped = False
 
@@ -63,57 +72,49 @@ class ChildProcess:
 
     def close(self) -> None:
         """Close our ends of the pipes."""
-        os.close(self.stdout_fd)
-        os.close(self.stderr_fd)
+        for descriptor in self.outputs.values():
+            os.close(descriptor)
+        self.outputs.clear()
 
 
 def start_child(
-    command: Sequence[str],
+    command: Command,
     *,
-    environment: Mapping[str, str],
-    inherited_fds: Sequence[int],
-    directory: Path | None = None,
+    stdout: Destination = subprocess.PIPE,
+    stderr: Destination = subprocess.PIPE,
+    **popen_arguments: Any,
 ) -> ChildProcess:
-    """Start a program by exec in a new session, with stdin on /dev/null and pipes on stdout and stderr.
-
-    Blocks until exec has succeeded or failed (milliseconds).
+    """Start a program by exec in a new session, with stdin on /dev/null. Blocks until exec has succeeded or failed.
 
     Args:
-        command: Program and arguments.
-        environment: The whole environment of the child.
-        inherited_fds: Descriptors that keep their number in the child; nothing else is inherited.
-        directory: Working directory; ours when None.
+        command: Program and arguments, or a line for the shell with `shell=True`.
+        stdout: PIPE for a pipe of ours, or whatever `subprocess.Popen` takes.
+        stderr: The same.
+        popen_arguments: Everything else for `subprocess.Popen`; its stdin and session are ours to decide.
 
     Raises:
         OSError: When the program cannot be started; nothing is left behind.
     """
-    stdout_read, stdout_write = os.pipe()
-    stderr_read, stderr_write = os.pipe()
+    pipes: dict[StreamName, tuple[int, int]] = {}
     try:
-        popen = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout_write,
-            stderr=stderr_write,
-            env=dict(environment),
-            cwd=directory,
-            pass_fds=tuple(inherited_fds),
-            start_new_session=True,
-        )
-    except OSError:
-        os.close(stdout_read)
-        os.close(stderr_read)
+        ends: dict[StreamName, Destination] = {"stdout": stdout, "stderr": stderr}
+        for name, destination in ends.items():
+            if destination == subprocess.PIPE:
+                pipes[name] = os.pipe()
+                os.set_blocking(pipes[name][0], False)
+                ends[name] = pipes[name][1]
+        managed: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "start_new_session": True,
+            "process_group": None,
+            **ends,
+        }
+        popen: subprocess.Popen[Any] = subprocess.Popen(command, **{**popen_arguments, **managed})
+    except BaseException:
+        for read_end, _ in pipes.values():
+            os.close(read_end)
         raise
     finally:
-        os.close(stdout_write)
-        os.close(stderr_write)
-    os.set_blocking(stdout_read, False)
-    os.set_blocking(stderr_read, False)
-    return ChildProcess(popen, stdout_read, stderr_read)
-
-
-def channel_pair() -> tuple[socket.socket, socket.socket]:
-    """Return (ours, the child's): a stream socketpair; ours does not block. Neither is inherited unless passed."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    ours.setblocking(False)
-    return ours, theirs
+        for _, write_end in pipes.values():
+            os.close(write_end)
+    return ChildProcess(popen, {name: read_end for name, (read_end, _) in pipes.items()})

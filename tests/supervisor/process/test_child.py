@@ -12,17 +12,17 @@ import psutil
 import pytest
 
 from diagnostics.evidence import ExitStatus
-from supervisor import exit_watch
-from supervisor.drain import drain
-from supervisor.exit_watch import KqueueExitWatch, open_exit_watch, wait_for_exit
-from supervisor.process import ChildProcess, start_child
+from supervisor.process import exit_watch
+from supervisor.process.child import ChildProcess, start_child
+from supervisor.process.drain import drain
+from supervisor.process.exit_watch import KqueueExitWatch, open_exit_watch, wait_for_exit
 from tests.supervisor.conftest import wait_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left_behind")]
 
 
 def python(program: str, *inherited: int) -> ChildProcess:
-    return start_child([sys.executable, "-c", program], environment=dict(os.environ), inherited_fds=inherited)
+    return start_child([sys.executable, "-c", program], pass_fds=inherited)
 
 
 async def end(child: ChildProcess) -> ExitStatus | None:
@@ -54,7 +54,7 @@ async def test_the_exit_status_is_what_happened(program: str, status: ExitStatus
 async def test_a_child_that_died_before_the_watch_is_noticed() -> None:
     child = python("pass")
     with anyio.fail_after(20):
-        await drain(child.stdout_fd, lambda _: None)
+        await drain(child.outputs["stdout"], lambda _: None)
     wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "the child has ended")
     assert await end(child) == ExitStatus(code=0)
 
@@ -66,7 +66,7 @@ async def test_nothing_is_inherited_but_what_is_passed() -> None:
     os.close(theirs)
     output = bytearray()
     with anyio.fail_after(20):
-        await drain(child.stdout_fd, output.extend)
+        await drain(child.outputs["stdout"], output.extend)
     await end(child)
     os.close(ours)
     *descriptors, leads_session = json.loads(output)
@@ -79,7 +79,7 @@ async def test_stdin_is_empty_and_no_terminal() -> None:
     child = python("import sys, os; print(os.isatty(0), repr(sys.stdin.read()))")
     output = bytearray()
     with anyio.fail_after(20):
-        await drain(child.stdout_fd, output.extend)
+        await drain(child.outputs["stdout"], output.extend)
     await end(child)
     assert output.decode().strip() == "False ''"
 
@@ -87,7 +87,9 @@ async def test_stdin_is_empty_and_no_terminal() -> None:
 async def test_an_exit_is_noticed_while_a_grandchild_holds_the_pipes() -> None:
     program = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True)"
     child = python(program)
-    grandchild = psutil.Process(int(os.read(child.stdout_fd, 100)) if await readable(child.stdout_fd) else 0)
+    grandchild = psutil.Process(
+        int(os.read(child.outputs["stdout"], 100)) if await readable(child.outputs["stdout"]) else 0
+    )
     watch = open_exit_watch(child.pid)
     with anyio.fail_after(20):
         await wait_for_exit(watch)
@@ -110,7 +112,7 @@ async def test_signals_reach_the_group_and_are_noted() -> None:
         "import subprocess; subprocess.Popen(['sleep', '600']); print('up', flush=True); import time; time.sleep(600)"
     )
     child = python(program)
-    assert await readable(child.stdout_fd)
+    assert await readable(child.outputs["stdout"])
     descendants = psutil.Process(child.pid).children()
     assert len(descendants) == 1
     assert child.reap() is None
@@ -124,7 +126,7 @@ async def test_signals_reach_the_group_and_are_noted() -> None:
 
 async def test_a_program_that_does_not_exist_leaves_nothing_behind() -> None:
     with pytest.raises(FileNotFoundError):
-        start_child(["/no/such/program"], environment={}, inherited_fds=())
+        start_child(["/no/such/program"])
 
 
 async def test_a_flood_on_one_pipe_is_read_whole() -> None:
@@ -132,8 +134,12 @@ async def test_a_flood_on_one_pipe_is_read_whole() -> None:
     sizes = {"stdout": 0, "stderr": 0}
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(drain, child.stdout_fd, lambda data: sizes.update(stdout=sizes["stdout"] + len(data)))
-            tasks.start_soon(drain, child.stderr_fd, lambda data: sizes.update(stderr=sizes["stderr"] + len(data)))
+            tasks.start_soon(
+                drain, child.outputs["stdout"], lambda data: sizes.update(stdout=sizes["stdout"] + len(data))
+            )
+            tasks.start_soon(
+                drain, child.outputs["stderr"], lambda data: sizes.update(stderr=sizes["stderr"] + len(data))
+            )
     assert await end(child) == ExitStatus(code=0)
     assert sizes == {"stdout": 5_000_000, "stderr": 4}
 

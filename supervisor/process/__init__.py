@@ -1,0 +1,1 @@
+"""Child processes: started, read, ended and reaped by one owner."""
