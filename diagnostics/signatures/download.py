@@ -22,7 +22,7 @@ DOWNLOAD: tuple[Signature, ...] = (
         id="download.hub",
         cause=Cause.DOWNLOAD_FAILED,
         keyword="rror",
-        pattern=r"(?:RepositoryNotFound|GatedRepo|RevisionNotFound|EntryNotFound|LocalEntryNotFound|RemoteEntryNotFound"
+        pattern=r"(?:RepositoryNotFound|GatedRepo|RevisionNotFound|EntryNotFound"
         r"|HfHubHTTP|HFValidation|DisabledRepo|LocalTokenNotFound|FileMetadata)Error\b|\bhuggingface_hub\.errors\.\w+",
         message="could not get the model from the Hugging Face hub",
         example="huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.",

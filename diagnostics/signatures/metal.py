@@ -160,9 +160,8 @@ METAL: tuple[Signature, ...] = (
         id="metal.encoder_assertion",
         cause=Cause.METAL_COMMAND_BUFFER_OTHER,
         keyword="failed assertion",
-        pattern=r"MTL\w*CommandBuffer\b.{0,80}failed assertion"
-        r"|(?:IOGPU|AGX|MTL)\w*(?:Command(?:Buffer|Encoder|Queue)|Encoder|Context)\b.{0,100}failed assertion"
-        r"|failed assertion\b.{0,160}?(?:MTLCommandBuffer|[Cc]ommand [Bb]uffer|[Cc]ommand [Ee]ncoder"
+        pattern=r"(?:IOGPU|AGX|MTL)\w*(?:Command(?:Buffer|Queue)|Encoder|Context)\b.{0,100}failed assertion"
+        r"|failed assertion\b.{0,160}?(?:[Cc]ommand [Bb]uffer|[Cc]ommand [Ee]ncoder"
         r"|Command(?:Buffer|Encoder)|[Cc]ompleted handler)",
         message="broke a rule of Metal's command buffers and was aborted",
         example="-[IOGPUMetalCommandBuffer validate]:214: failed assertion "
