@@ -23,6 +23,7 @@ from supervisor.process.exit_watch import ExitWatch, open_exit_watch, wait_for_e
 AT_ONCE = (Step(Rung.KILL, 5.0),)
 # One piece of 64 KiB is read in each turn of the loop, and no pipe holds more than 1 MiB.
 _TURNS_THAT_EMPTY_A_PIPE = 20
+_REAP_DEADLINE_S = 1.0
 
 Reader = Callable[[], Coroutine[Any, Any, None]]
 """Reads one stream of the child; returns at its end."""
@@ -77,9 +78,21 @@ async def watch_child(
         child.sweep_group()
         if guard is not None:
             guard.remove(child.pid)
-        status = child.reap()
+        with anyio.CancelScope(shield=True):
+            status = await _reaped(child)
         child.close()
     return ChildEnd(status, exited_at_s, drained)
+
+
+async def _reaped(child: ChildProcess) -> ExitStatus | None:
+    """Reap the child; None when it is not to be had, because it outlived SIGKILL."""
+    status = child.reap()
+    # kqueue may tell of an exit some moments before the process can be reaped (XNU posts NOTE_EXIT while it exits).
+    with anyio.move_on_after(_REAP_DEADLINE_S):
+        while status is None:
+            await anyio.sleep(0.001)
+            status = child.reap()
+    return status
 
 
 async def _until_drained(
