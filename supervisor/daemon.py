@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+from loguru import logger
 
 from supervisor.core.group import Group, GroupLimits
 from supervisor.core.lifecycle import LifecycleLimits
@@ -17,8 +18,8 @@ from supervisor.exit_code import ExitCode
 from supervisor.group_log import GroupLog
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
-from supervisor.incident_log import IncidentLog
-from supervisor.incident_store import IncidentStore
+from supervisor.journal.recent_incidents import RecentIncidents
+from supervisor.keeping import Keeping, keeping
 from supervisor.launch import GroupSpec
 from supervisor.local_gateway import LocalGateway
 from supervisor.log import configure_log
@@ -53,15 +54,24 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
         # A download may take an hour: a taken port has to be said before it, not after.
         listen(settings.host, settings.port).close()
         model = resolve_model(settings.model, progress=announce)
-        with Guard() as guard:
-            return anyio.run(_serve, settings, state, model, guard, announce)
+        with keeping(state, logger.warning) as kept, Guard() as guard:
+            return anyio.run(_serve, settings, kept, model, guard, announce)
 
 
 async def _serve(
-    settings: Settings, state: StateDirectory, model: ResolvedModel, guard: Guard, announce: Callable[[str], None]
+    settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, announce: Callable[[str], None]
 ) -> int:
-    incidents = IncidentLog(IncidentStore(state.incidents_folder))
-    group = _group(settings, state, model, guard, GroupLog(incidents))
+    state = kept.state
+    incidents = RecentIncidents(kept.journal, state.journal_file)
+    log = GroupLog(
+        run_id=kept.run_id,
+        model=model.model_id,
+        world_size=settings.ranks,
+        incidents=incidents,
+        journal=kept.journal,
+        raw_logs=kept.raw_logs,
+    )
+    group = _group(settings, state, model, guard, log)
     gateway = LocalGateway(
         group,
         incidents,
@@ -73,7 +83,6 @@ async def _serve(
     state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
     announce(f"Serving {model.model_id} on {settings.ranks} ranks at {server.url}/v1 (Ctrl-C stops it)")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(incidents.write_forever)
         tasks.start_soon(server.serve)
         tasks.start_soon(_stop_on_signal, group, tasks.cancel_scope)
         await group.run()

@@ -1,11 +1,17 @@
-"""What a daemon writes about its group: its log, and its incidents."""
+"""What a daemon writes about its group: its log, its journal, its raw logs."""
 
+import time
+
+import msgspec
 from loguru import logger
 
 from diagnostics.incident import Incident
-from supervisor.incident_log import IncidentLog
+from diagnostics.phase import Phase
+from supervisor.journal.recent_incidents import RecentIncidents
+from supervisor.journal.records import EventRecord, GenerationRecord, JournalSink
 from supervisor.log import add_io_level, log_output
 from supervisor.output_relay import OutputRelay
+from supervisor.raw_logs import RawLogs
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
 
@@ -14,32 +20,107 @@ class GroupLog:
     """Implements `supervisor.group_supervisor.GroupObserver`.
 
     Args:
-        incidents: Keeps them.
+        run_id: Names this run of the daemon.
+        model: The model that the group serves.
+        world_size: How many ranks it has.
+        incidents: Keeps incidents.
+        journal: Keeps generations and events.
+        raw_logs: Keeps what runners write.
     """
 
-    def __init__(self, incidents: IncidentLog) -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        model: str,
+        world_size: int,
+        incidents: RecentIncidents,
+        journal: JournalSink,
+        raw_logs: RawLogs,
+    ) -> None:
+        self._run_id = run_id
+        self._model = model
+        self._world_size = world_size
         self._incidents = incidents
+        self._journal = journal
+        self._raw_logs = raw_logs
         self._relays: dict[tuple[int, str], OutputRelay] = {}
+        self._generation: GenerationRecord | None = None
+        self._phases: dict[int, Phase] = {}
         add_io_level()
 
+    def on_generation(self, generation: int) -> None:
+        """Keep it."""
+        self._generation = GenerationRecord(
+            run_id=self._run_id,
+            generation=generation,
+            model=self._model,
+            world_size=self._world_size,
+            started_at=time.time(),
+        )
+        self._journal.write(self._generation)
+        self._phases.clear()
+
     def on_state(self, state: GroupState, reason: str | None) -> None:
-        """Log it."""
-        logger.info("group is {}{}", state.value, f": {reason}" if reason else "")
+        """Log it and keep it."""
+        text = f"group is {state.value}{f': {reason}' if reason else ''}"
+        logger.info("{}", text)
+        if state is GroupState.READY:
+            self._change_generation(ready_at=time.time())
+        elif state in (GroupState.STOPPED, GroupState.FAILED, GroupState.RESTARTING):
+            self._end_generation(time.time())
+        self._event("state", text)
+
+    def on_phase(self, rank: int, phase: Phase) -> None:
+        """Keep it, once: layers and steps within a phase are no news."""
+        if self._phases.get(rank) is not phase:
+            self._phases[rank] = phase
+            self._event("phase", f"rank {rank} is {phase.value}", rank=rank)
 
     def on_runner_failed(self, failed: RunnerFailed) -> None:
-        """Log it."""
+        """Log it and keep it."""
         logger.warning("generation {}: {}", failed.generation, failed.incident.message)
+        self._event("death", failed.incident.message, rank=failed.rank, incident_id=failed.incident.incident_id)
 
     def on_incident(self, incident: Incident) -> None:
         """Keep it; log its first version and its end."""
         if self._incidents.record(incident):
             logger.error("{} {} {}", incident.incident_id, incident.message, incident.next_step or "")
+            self._event("incident", incident.message, rank=incident.rank, incident_id=incident.incident_id)
+            if self._generation is not None and incident.generation == self._generation.generation:
+                self._change_generation(incident_id=incident.incident_id)
+                self._end_generation(incident.occurred_at)
         elif incident.recovered_after_s is not None:
-            logger.info("{} serving again after {:.2f} s", incident.incident_id, incident.recovered_after_s)
+            text = f"serving again after {incident.recovered_after_s:.2f} s"
+            logger.info("{} {}", incident.incident_id, text)
+            self._event("recovered", text, incident_id=incident.incident_id)
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
-        """Relay whole lines to the log, at their own level."""
+        """Keep it as it is, and relay whole lines to the log, at their own level."""
+        self._raw_logs.write(self._generation.generation if self._generation else 0, rank, stream, data)
         relay = self._relays.get((rank, stream))
         if relay is None:
             relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_output)
         relay.feed(data)
+
+    def _end_generation(self, at: float) -> None:
+        if self._generation is not None and self._generation.ended_at is None:
+            self._change_generation(ended_at=at)
+
+    def _change_generation(self, **changes: float | str) -> None:
+        if self._generation is not None:
+            self._generation = msgspec.structs.replace(self._generation, **changes)
+            self._journal.write(self._generation)
+
+    def _event(self, kind: str, text: str, *, rank: int | None = None, incident_id: str | None = None) -> None:
+        self._journal.write(
+            EventRecord(
+                run_id=self._run_id,
+                at=time.time(),
+                kind=kind,
+                text=text,
+                generation=self._generation.generation if self._generation else None,
+                rank=rank,
+                incident_id=incident_id,
+            )
+        )

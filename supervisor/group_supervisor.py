@@ -145,6 +145,7 @@ class GroupSupervisor:
     def on_event(self, rank: int, event: RunnerEvent) -> None:
         """A runner's event: a rank that is ready, a fact about the model, or news of a task (rank 0 only)."""
         if isinstance(event, PhaseChanged):
+            self._observer.on_phase(rank, event.phase)
             if event.phase is Phase.READY:
                 self._feed(machine.RankReady(rank, self.group.generation))
         elif isinstance(event, Progress):
@@ -209,6 +210,7 @@ class GroupSupervisor:
 
     def _start_generation(self, generation: int) -> None:
         self._incident.begin_generation()
+        self._observer.on_generation(generation)
         self._started_at = time.monotonic()
         try:
             launches = prepare_generation(self.spec, generation)

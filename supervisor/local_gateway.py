@@ -10,7 +10,7 @@ from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.channel_end import ChannelFull
 from supervisor.group_supervisor import GroupSupervisor
-from supervisor.incident_log import IncidentLog
+from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.task_stream import BufferedTaskStream
 from transports.framing import FrameViolation
 from transports.http.gateway import (
@@ -35,7 +35,7 @@ class LocalGateway:
     """
 
     def __init__(
-        self, group: GroupSupervisor, incidents: IncidentLog, *, max_open_tasks: int, admission_wait_s: float
+        self, group: GroupSupervisor, incidents: RecentIncidents, *, max_open_tasks: int, admission_wait_s: float
     ) -> None:
         self._group = group
         self._incidents = incidents
@@ -84,7 +84,7 @@ class LocalGateway:
         return self._incidents.newest_first()
 
     def incident(self, incident_id: str) -> Incident | None:
-        """One incident, by its id."""
+        """One incident, by its id. Blocks on the disk when it is an old one; thread-safe."""
         return self._incidents.get(incident_id)
 
     @asynccontextmanager

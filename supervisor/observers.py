@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from diagnostics.incident import Incident
+from diagnostics.phase import Phase
 from transports.http.gateway import GroupState
 from transports.messages import RunnerEvent, RunnerFailed
 
@@ -26,6 +27,12 @@ class RunnerObserver(Protocol):
 
 class GroupObserver(Protocol):
     """Who is told what happens to a group. Called on the event loop; must not block or raise."""
+
+    def on_generation(self, generation: int) -> None:
+        """The next generation is being started."""
+
+    def on_phase(self, rank: int, phase: Phase) -> None:
+        """A runner announced its phase, or progress within it."""
 
     def on_state(self, state: GroupState, reason: str | None) -> None:
         """The group entered a state."""

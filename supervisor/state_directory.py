@@ -1,4 +1,4 @@
-"""The folder of one daemon: its lock, the record by which other commands find it, its incidents and logs.
+"""The folder of one daemon: its lock, the record by which other commands find it, its journal and raw logs.
 
 The lock is `flock` on a file that stays: the kernel lets it go when the daemon dies, however it dies. The record is
 written only while the lock is held, and is a hint, never proof: who reads it still has to reach the address.
@@ -55,7 +55,8 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.incidents_folder = path / "incidents"
+        self.journal_file = path / "journal.db"
+        self.raw_logs_folder = path / "logs"
         self._record_file = path / "daemon.json"
         self._lock_file = path / "lock"
 

@@ -10,11 +10,13 @@ from supervisor.cli.cluster_table import group_line, rank_table
 from supervisor.cli.daemon_client import DaemonClient, NoDaemon, daemon_url
 from supervisor.cli.errors import CommandError
 from supervisor.cli.incident_story import incident_story, incident_table
+from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.terminal import console
 from supervisor.exit_code import ExitCode
-from supervisor.incident_store import IncidentStore
 from supervisor.settings import Settings, load_settings
 from supervisor.state_directory import StateDirectory
+
+MAX_INCIDENTS_SHOWN = 200
 
 
 class DaemonChoice(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def show_story(choice: DaemonChoice, wanted: str | None, *, as_json: bool) -> No
 
 
 def _known_incidents(choice: DaemonChoice) -> tuple[Incident, ...]:
-    """Ask the daemon; when none runs, read its files. A daemon that was named by --url must answer itself."""
+    """Ask the daemon; when none runs, read its journal. A daemon that was named by --url must answer itself."""
     settings = choice.settings()
     try:
         with DaemonClient(daemon_url(choice.url, settings), settings.api_key) as daemon:
@@ -78,7 +80,10 @@ def _known_incidents(choice: DaemonChoice) -> tuple[Incident, ...]:
     except NoDaemon:
         if choice.url is not None:
             raise
-        return IncidentStore(StateDirectory(settings.state_dir).incidents_folder).newest_first()
+        if not StateDirectory(settings.state_dir).journal_file.exists():
+            return ()
+        with kept_journal(settings.state_dir) as reader:
+            return reader.incidents(MAX_INCIDENTS_SHOWN)
 
 
 def _chosen(incidents: tuple[Incident, ...], wanted: str | None) -> Incident | None:
@@ -95,9 +100,12 @@ def _chosen(incidents: tuple[Incident, ...], wanted: str | None) -> Incident | N
 
 
 def _older(choice: DaemonChoice, wanted: str) -> Incident:
-    """Look for an incident that is on disk, but no longer among the newest."""
-    found = IncidentStore(StateDirectory(choice.settings().state_dir).incidents_folder, max_in_memory=0).get(wanted)
-    if found is None:
-        what = f"no incident and no failed request is known as {wanted}" if wanted else "no incident is known"
-        raise CommandError(what, "See: ringwarden incidents", ExitCode.BAD_DATA)
-    return found
+    """Look for an incident that is in the journal, but no longer among the newest."""
+    state_dir = choice.settings().state_dir
+    if wanted and StateDirectory(state_dir).journal_file.exists():
+        with kept_journal(state_dir) as reader:
+            found = reader.incident(wanted) or reader.incident_of_task(wanted)
+        if found is not None:
+            return found
+    what = f"no incident and no failed request is known as {wanted}" if wanted else "no incident is known"
+    raise CommandError(what, "See: ringwarden incidents", ExitCode.BAD_DATA)

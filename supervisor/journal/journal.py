@@ -139,6 +139,11 @@ class Journal:
             self._observer(f"{left} records could not be written to {self.path} before the end")
         return left == 0 and not self._thread.is_alive()
 
+    def note(self, kind: str, text: str) -> None:
+        """Say something about what is kept, to the observer and as an event. Any thread may call it; never blocks."""
+        self._observer(text)
+        self.write(EventRecord(run_id=self.run_id, at=time.time(), kind=kind, text=text))
+
     # --- the writer's thread ---
 
     def _run(self) -> None:
@@ -183,12 +188,12 @@ class Journal:
             self._in_hand = 0
             self._changed.notify_all()
         for record, reason in refused:
-            self._say("journal_record_refused", f"a {type(record).__name__} cannot be kept: {reason}")
+            self.note("journal_record_refused", f"a {type(record).__name__} cannot be kept: {reason}")
         self._accepted()
 
     def _open(self) -> None:
         for finding in self._store.open():
-            self._say(finding.kind, finding.text)
+            self.note(finding.kind, finding.text)
         with self._changed:
             self._tags.learn(self._store.tag_names)
 
@@ -223,14 +228,10 @@ class Journal:
             lost = self._backlog.dropped - self._said_dropped
         if self._refusal is not None:
             reason, self._refusal = self._refusal, None
-            self._say("journal_recovered", f"the journal is written again, after: {reason}; {_count_text(lost)}")
+            self.note("journal_recovered", f"the journal is written again, after: {reason}; {_count_text(lost)}")
         elif lost:
-            self._say("journal_dropped", f"the disk could not keep up; {_count_text(lost)}")
+            self.note("journal_dropped", f"the disk could not keep up; {_count_text(lost)}")
         self._said_dropped += lost
-
-    def _say(self, kind: str, text: str) -> None:
-        self._observer(text)
-        self.write(EventRecord(run_id=self.run_id, at=time.time(), kind=kind, text=text))
 
     def _retain(self) -> None:
         """Forget a piece of what is too old or too much, when it is time and the disk takes writes."""

@@ -12,12 +12,14 @@ import anyio
 import psutil
 
 from diagnostics.incident import Incident
+from diagnostics.phase import Phase
 from supervisor.core.group import Group, GroupLimits
 from supervisor.core.lifecycle import LifecycleLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.launch import GroupSpec
+from supervisor.memory.reader import MemorySources
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
@@ -41,11 +43,21 @@ class Recorder:
     """A `GroupObserver` that remembers, with the time of each call."""
 
     def __init__(self) -> None:
+        self.generations: list[int] = []
+        self.phases: list[tuple[int, Phase]] = []
         self.states: list[GroupState] = []
         self.failed: list[RunnerFailed] = []
         self.failed_at: list[float] = []
         self.incidents: dict[str, Incident] = {}
         self.output: dict[tuple[int, str], bytearray] = {}
+
+    def on_generation(self, generation: int) -> None:
+        """Remember."""
+        self.generations.append(generation)
+
+    def on_phase(self, rank: int, phase: Phase) -> None:
+        """Remember."""
+        self.phases.append((rank, phase))
 
     def on_state(self, state: GroupState, reason: str | None) -> None:
         """Remember."""
@@ -120,6 +132,7 @@ async def running_group(
     restart: RestartLimits | None = None,
     drain_deadline_s: float = 0.25,
     stall_timeout_s: float = 60.0,
+    memory: MemorySources | None = None,
 ) -> AsyncGenerator[RunningGroup]:
     """Start a group and stop it at the end, however the test ends; its processes are then gone."""
     environment = {
@@ -143,6 +156,7 @@ async def running_group(
     limits = RunnerLimits(
         lifecycle=lifecycle or LifecycleLimits(start_timeout_s=30.0, fatal_grace_s=0.5),
         drain_deadline_s=drain_deadline_s,
+        memory=memory or MemorySources(),
     )
     recorder = Recorder()
     group = Group(world_size, GroupLimits(), policy)

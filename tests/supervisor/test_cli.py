@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from diagnostics.incident import Incident
-from supervisor.incident_store import IncidentStore
+from supervisor.journal.journal import Journal
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from tests.supervisor.canned_daemon import BODIES, CLUSTER, EARLIER, INCIDENT, serving
 from transports.http.gateway import ClusterView
@@ -155,8 +155,9 @@ def test_why_asks_for_more_of_an_ambiguous_id_and_knows_what_it_does_not_know(ur
 
 
 def test_incidents_and_why_work_without_a_daemon(tmp_path: Path):
-    store = IncidentStore(StateDirectory(tmp_path).incidents_folder)
-    store.put(INCIDENT)
+    journal = Journal(StateDirectory(tmp_path).journal_file, run_id="run-1")
+    journal.write(INCIDENT)
+    assert journal.close()
     assert "inc-7f3a" in ringwarden("incidents", "--state-dir", str(tmp_path)).stdout
     told = json.loads(ringwarden("why", "--json", "--state-dir", str(tmp_path)).stdout)
     assert told["incident_id"] == "inc-7f3a"

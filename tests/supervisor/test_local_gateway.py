@@ -10,8 +10,8 @@ import pytest
 
 from diagnostics.phase import Phase
 from supervisor.core.restart import RestartLimits
-from supervisor.incident_log import IncidentLog
-from supervisor.incident_store import IncidentStore
+from supervisor.journal.recent_incidents import RecentIncidents
+from supervisor.journal.records import NoJournal
 from supervisor.local_gateway import LocalGateway
 from tests.supervisor.group_harness import ENDLESS, RunningGroup, each_event, eventually, running_group
 from transports.http.gateway import GroupState, Refusal, RefusalCode
@@ -27,7 +27,7 @@ async def gateway(
     folder: Path, *, max_open_tasks: int = 8, admission_wait_s: float = 30.0, **arguments: Any
 ) -> AsyncGenerator[tuple[LocalGateway, RunningGroup]]:
     async with running_group(folder, **arguments) as group:
-        incidents = IncidentLog(IncidentStore(folder / "incidents"))
+        incidents = RecentIncidents(NoJournal(), folder / "journal.db")
         limits = {"max_open_tasks": max_open_tasks, "admission_wait_s": admission_wait_s}
         yield LocalGateway(group.supervisor, incidents, **limits), group
 

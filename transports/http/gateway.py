@@ -110,7 +110,8 @@ class TaskStream(Protocol):
 
 
 class Gateway(Protocol):
-    """The supervisor as HTTP handlers see it. Everything is called from the event loop and never blocks it."""
+    """The supervisor as HTTP handlers see it. Everything but `incident` is called from the event loop and never blocks.
+    """
 
     def models(self) -> tuple[ModelView, ...]: ...
 
@@ -124,7 +125,9 @@ class Gateway(Protocol):
         """Newest first, bounded."""
         ...
 
-    def incident(self, incident_id: str) -> Incident | None: ...
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident. May block on a disk, so it is called from a worker thread."""
+        ...
 
     def submit(
         self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,7 +66,7 @@ class StatusEndpoints:
     async def incident(self, request: Request) -> Response:
         """Show one incident with all its certificates."""
         incident_id: str = request.path_params["incident_id"]
-        incident = self._gateway.incident(incident_id)
+        incident = await anyio.to_thread.run_sync(self._gateway.incident, incident_id)
         if incident is None:
             raise ApiError(
                 404, "incident_not_found", f"There is no incident {incident_id[:200]!r}. `/incidents` lists them."
