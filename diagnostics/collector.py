@@ -119,11 +119,11 @@ class DiagnosticCollector:
         """Look at every one of the last lines, whether or not it has a hint."""
         table = FindingTable(self._evidence_lines, self._max_diagnostics)
         recogniser = Recogniser(self._system, self._matcher)
-        previous = ""
+        previous = (0, "")
         findings = list(self._recogniser.held)
         for index, text in lines:
             findings += recogniser.examine(index, text, previous)
-            previous = text
+            previous = (index, text)
         findings += recogniser.flush()
         for finding in findings:
             before = [(index, clean(text)) for index, text in lines if index < finding.index]

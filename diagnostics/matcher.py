@@ -8,7 +8,7 @@ from diagnostics.errno_tables import describe_errno
 from diagnostics.evidence import OperatingSystem
 from diagnostics.signature import Signature
 from diagnostics.signatures import CATALOGUE
-from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery
+from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery, warns_of_crash
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _is_meant(match: Match, text: str) -> bool:
     if is_quoted(text, match.start) or _SOURCE_CODE.match(text):
         return False
     if level_before(text, match.start) is Level.BENIGN and not row.any_level:
-        return row.native and is_glued(text, match.start)
+        return (row.native and is_glued(text, match.start)) or warns_of_crash(text[: match.start])
     return row.native or not tells_of_recovery(text)
 
 

@@ -57,11 +57,15 @@ class RecentLines:
         """Number and text of the lines from `first_index` up to, not including, `end_index`."""
         return [(index, _text(text)) for index, text in self._entries if first_index <= index < end_index]
 
-    def previous(self, index: int) -> str:
-        """The line before `index`, or the segment before it on the same line; one empty line between is let pass."""
+    def previous(self, index: int) -> tuple[int, str]:
+        """Number and text of the line before `index`, or of the segment before it on the same line.
+
+        One empty line between is let pass; without a line there, `index` and an empty text.
+        """
         if not self._entries or self._entries[-1][0] < index - 2:
-            return ""
-        return _text(self._entries[-1][1])
+            return index, ""
+        number, text = self._entries[-1]
+        return number, _text(text)
 
 
 def _text(entry: str | bytes) -> str:

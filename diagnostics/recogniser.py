@@ -6,7 +6,7 @@ from diagnostics.evidence import OperatingSystem
 from diagnostics.matcher import WHOLE_CATALOGUE, Match, Matcher, message_of
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
-from diagnostics.text import Level, body, clean, json_record, level_before, tells_of_recovery
+from diagnostics.text import Level, body, clean, level_before, log_record, tells_of_recovery
 from diagnostics.traceback_blocks import Raised, TracebackReader, lone_exception
 
 _LEAVING = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit")
@@ -38,6 +38,7 @@ class Recogniser:
         self._tracebacks = TracebackReader()
         self._held: Finding | None = None
         self._watch_next = False
+        self._told_index = -1
         self._barren: str | None = None
         """A line that meant nothing behind itself, so that a flood of it costs little."""
 
@@ -51,30 +52,34 @@ class Recogniser:
         """A finding that waits for the next line, which may say more."""
         return () if self._held is None else (self._held,)
 
-    def examine(self, index: int, raw_text: str, previous: str, *, suspicious: bool = True) -> list[Finding]:
+    def examine(
+        self, index: int, raw_text: str, previous: tuple[int, str], *, suspicious: bool = True
+    ) -> list[Finding]:
         """Take the next line.
 
         Args:
             index: Its number in the stream.
             raw_text: As it was written.
-            previous: The line before it, because messages get wrapped; empty for none.
+            previous: Number and text of the line before it, because messages get wrapped; an empty text for none.
             suspicious: Whether the line itself is a reason to look at the one after it.
         """
         self._watch_next = suspicious
-        if raw_text == previous == self._barren and self._held is None and not self._tracebacks.active:
+        if raw_text == previous[1] == self._barren and self._held is None and not self._tracebacks.active:
             return []
         findings = self._examine(index, raw_text, previous)
-        self._barren = raw_text if raw_text == previous and not findings else None
+        self._barren = raw_text if raw_text == previous[1] and not findings else None
+        if findings:
+            self._told_index = findings[-1].index
         return findings
 
-    def _examine(self, index: int, raw_text: str, previous: str) -> list[Finding]:
+    def _examine(self, index: int, raw_text: str, previous: tuple[int, str]) -> list[Finding]:
         text = clean(raw_text)
-        record = json_record(text)
+        record = log_record(text)
         if record is not None:
             level, lines = record
             findings = [] if level is Level.BENIGN else self._record(index, lines)
             return self._release() + findings
-        return self._line(index, text, clean(previous))
+        return self._line(index, text, previous[0], clean(previous[1]))
 
     def flush(self) -> list[Finding]:
         """What is still held back, at the end of the stream."""
@@ -84,10 +89,10 @@ class Recogniser:
         inner = Recogniser(self._system, self._matcher)
         findings: list[Finding] = []
         for line in lines[:200]:
-            findings += inner.examine(index, line[:4000].lstrip("{"), "")
+            findings += inner.examine(index, line[:4000].lstrip("{"), (index, ""))
         return findings + inner.flush()
 
-    def _line(self, index: int, text: str, previous: str) -> list[Finding]:
+    def _line(self, index: int, text: str, previous_index: int, previous: str) -> list[Finding]:
         content = body(text)
         raised = self._tracebacks.feed(index, content, previous)
         if raised is not None:
@@ -95,10 +100,10 @@ class Recogniser:
         match = self._matcher.best_printed(text)
         if self._tracebacks.active and match is not None and not match.signature.native:
             match = None
-        if (match is None or match.signature.fallback) and previous:
+        if (match is None or match.signature.fallback) and previous and previous_index != self._told_index:
             wrapped = self._matcher.best_wrapped(previous, text)
             if wrapped is not None and (match is None or wrapped.rank < match.rank):
-                return self._wrapped(wrapped, index, text)
+                return self._wrapped(wrapped, previous_index, previous)
         if match is not None:
             return self._matched(match, index, text)
         return self._release() + self._lone(index, text, content)
@@ -113,10 +118,11 @@ class Recogniser:
             return released
         return [*released, finding]
 
-    def _wrapped(self, match: Match, index: int, text: str) -> list[Finding]:
+    def _wrapped(self, match: Match, first_index: int, first_text: str) -> list[Finding]:
         held, self._held = self._held, None
-        first = index if held is None else held.index
-        return [self._finding(match, first, text if held is None else held.text)]
+        if held is not None:
+            first_index, first_text = held.index, held.text
+        return [self._finding(match, first_index, first_text)]
 
     def _lone(self, index: int, text: str, content: str) -> list[Finding]:
         if self._tracebacks.active or level_before(text, len(text)) is not Level.NONE or tells_of_recovery(text):

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from diagnostics.cause import Cause
 from diagnostics.evidence import Diagnostic
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures import CATALOGUE
-from diagnostics.signatures.crash import FAULTHANDLER_ABORTED
+from diagnostics.signatures.crash import MERE_ABORTS
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 
 SIGNATURES: dict[str, Signature] = {row.id: row for row in (*CATALOGUE, PYTHON_EXCEPTION, BACKGROUND_EXCEPTION)}
@@ -22,16 +21,13 @@ def root_cause(diagnostics: Iterable[Diagnostic]) -> Diagnostic | None:
     """The cause among `diagnostics`, in whatever order they are given.
 
     The strongest message of this process's own trouble wins, the earliest of equals; the first word of a lost peer
-    stands behind it. Only an uncaught C++ exception without a known text, faulthandler's word for SIGABRT, or a
-    thread's exception, that came after the loss of a peer counts as its consequence.
+    stands behind it. Only an abort that names no reason, or a thread's exception, that came after the loss of a peer
+    counts as its consequence.
     """
     ordered = sorted(diagnostics, key=lambda one: (one.line, one.signature_id))
     own = min((one for one in ordered if not one.symptom), key=lambda one: (-strength_of(one), one.line), default=None)
     symptom = next((one for one in ordered if one.symptom), None)
     if own is None or symptom is None:
         return own or symptom
-    unknown_abort = own.kind is Cause.ABORT_OTHER and (
-        strength_of(own) is Strength.GENERIC or own.signature_id == FAULTHANDLER_ABORTED
-    )
-    follows = unknown_abort or own.signature_id == BACKGROUND_EXCEPTION.id
+    follows = own.signature_id in MERE_ABORTS or own.signature_id == BACKGROUND_EXCEPTION.id
     return symptom if follows and symptom.line < own.line else own

@@ -8,7 +8,7 @@ from typing import cast
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _TAG = re.compile(
     r"(?:\[(?:rank|runner|node|worker|host)?[ =:#_]?\d+(?:[/,:]\d+)?\](?:<std(?:err|out)>)?:?"
-    r"|(?:rank|runner|node|worker)[ _=#-]?\d+ ?[|:>])\s?",
+    r"|(?:rank|runner|node|worker)[ _=#-]?\d+ ?[|:>]|>)\s?",
     re.IGNORECASE,
 )
 _STAMP = re.compile(
@@ -24,10 +24,15 @@ _LEVEL = re.compile(
 )
 _QUOTING_KEY = re.compile(r"[\"'](?:content|prompt|text|messages?|input|arguments)[\"']\s*:")
 _RECOVERED = re.compile(
-    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back|fallback"
+    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back"
+    r"|fallback(?! (?:also )?failed)"
     r"|recovered|ignoring|skipping|harmless|non-fatal|continuing)",
     re.IGNORECASE,
 )
+_CRASH_WARNING = re.compile(r"\bWARN(?:ING)?\b.{0,120}\b(?:crashed|died|terminated)\b")
+_LOGFMT = re.compile(r"(?:time=\S+ )?level=(?P<level>[A-Za-z]+)\b")
+_LOGFMT_TEXT = re.compile(r"\b(?:msg|error|err|stderr)=(?P<value>\"(?:[^\"\\]|\\.)*\"|\S+)")
+_LOW_LEVELS = ("trace", "debug", "info", "notice", "warn")
 _LEVEL_KEYS = ("level", "levelname", "severity", "lvl", "log.level")
 _TEXT_KEYS = ("message", "msg", "event", "text", "log")
 _TRACE_KEYS = ("exc_info", "exception", "traceback", "stack", "stack_trace", "exc_text", "error")
@@ -84,7 +89,36 @@ def tells_of_recovery(text: str) -> bool:
     return _RECOVERED.search(text) is not None
 
 
-def json_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
+def warns_of_crash(text: str) -> bool:
+    """Whether a warning says that something else came to its end: then what follows it is meant."""
+    return _CRASH_WARNING.search(text) is not None
+
+
+def log_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
+    """Level and text lines of a line that is one structured log record; None when it is not."""
+    return _logfmt_record(text) or _json_record(text)
+
+
+def _logfmt_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
+    found = _LOGFMT.match(text)
+    if found is None:
+        return None
+    values = [one["value"] for one in _LOGFMT_TEXT.finditer(text)]
+    # What Ollama's server passes on from a runner has the runner's name first, and a level that means nothing.
+    relayed = len(values) > 1 and values[0].endswith("runner")
+    low = found["level"].lower().startswith(_LOW_LEVELS)
+    level = Level.NONE if relayed else Level.BENIGN if low else Level.ERROR
+    return level, tuple(_unquoted(value) for value in values)
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return str(json.loads(value)) if value.startswith('"') else value
+    except ValueError:
+        return value.strip('"')
+
+
+def _json_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
     """Level and text lines of a line that is one JSON log record; None when it is not."""
     if not (text.startswith("{") and text.endswith("}")):
         return None
@@ -96,7 +130,7 @@ def json_record(text: str) -> tuple[Level, tuple[str, ...]] | None:
         return None
     record = cast(dict[str, object], decoded)
     named = next((str(record[key]).lower() for key in _LEVEL_KEYS if key in record), "")
-    low = named.startswith(("trace", "debug", "info", "notice", "warn")) or named in ("10", "20", "30")
+    low = named.startswith(_LOW_LEVELS) or named in ("10", "20", "30")
     texts = [value for key in (*_TRACE_KEYS, *_TEXT_KEYS) if isinstance(value := record.get(key), str)]
     if not named and not texts:
         return None

@@ -9,7 +9,7 @@ _HEADER = re.compile(r"Traceback \(most recent call last\)")
 _FRAME = re.compile(r"^[\s|│+-]*File \"[^\"]+\", line \d+(?:, in |\s*$)")
 _GROUP_EDGE = re.compile(r"^\s*[|│] ?")
 _EXCEPTION = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)+\w+|[A-Z]\w*)(?::(?:\s(?P<message>.*))?)?$")
-_LONE = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt))(?::\s(?P<message>.*))?$")
+_LONE = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*_?[A-Z]\w*(?:Error|Exception|Interrupt))(?::\s(?P<message>.*))?$")
 _IGNORED = re.compile(r"\bException ignored (?:in|on)\b")
 _BACKGROUND = re.compile(
     r"\bException in thread |Task exception was never retrieved|Exception in callback|Unhandled exception in "

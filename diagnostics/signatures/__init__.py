@@ -11,6 +11,7 @@ from diagnostics.signatures.download import DISK, DOWNLOAD
 from diagnostics.signatures.jaccl import JACCL
 from diagnostics.signatures.metal import METAL
 from diagnostics.signatures.models import TOKENIZER, UNSUPPORTED
+from diagnostics.signatures.parents import PARENTS
 from diagnostics.signatures.process import PROCESS
 from diagnostics.signatures.python import PYTHON
 from diagnostics.signatures.ring import RING
@@ -23,6 +24,7 @@ CATALOGUE: tuple[Signature, ...] = (
     *COLLECTIVES,
     *PROCESS,
     *CRASH,
+    *PARENTS,
     *DOWNLOAD,
     *DISK,
     *WEIGHTS,

@@ -73,7 +73,7 @@ COLLECTIVES: tuple[Signature, ...] = (
         id="nccl.set_up",
         cause=Cause.NCCL_ERROR,
         keyword="nccl",
-        pattern=r"Cannot initialize nccl distributed backend|\[nccl\] (?!Group split|.{0,20}not supported)\S",
+        pattern=r"Cannot initialize nccl distributed backend|\[nccl\] (?!.{0,20}not supported)\S",
         message="could not start NCCL",
         example="RuntimeError: Cannot initialize nccl distributed backend.",
         source=_NCCL,
@@ -84,12 +84,24 @@ COLLECTIVES: tuple[Signature, ...] = (
         id="mpi.init",
         cause=Cause.MPI_ERROR,
         keyword="MPI",
-        pattern=r"Cannot initialize MPI|MPI_ABORT was invoked|MPI_ERR\w+|MPI_INIT\w* .{0,20}failed"
-        r"|PMIX? ERROR|(?:ORTE|PRTE)_ERROR|MPI could not split this group",
+        pattern=r"Cannot initialize MPI|MPI_ABORT was invoked|application called MPI_Abort|MPI_ERR\w+"
+        r"|MPI_INIT\w* .{0,20}failed"
+        r"|MPI could not split this group",
         message="was ended by an MPI error",
         example="RuntimeError: Cannot initialize MPI",
         source="MLX distributed/mpi; Open MPI",
         since="0.14.0",
+        fault=Fault.UNKNOWN,
+    ),
+    Signature(
+        id="mpi.runtime",
+        cause=Cause.MPI_ERROR,
+        keyword="ERROR",
+        pattern=r"PMIX? ERROR\b|\b(?:ORTE|PRTE)_ERROR",
+        message="was ended by an error of Open MPI's runtime",
+        example="[m1:00812] PMIX ERROR: UNREACHABLE in file ptl_base_connect.c at line 742",
+        source=_MPI,
+        native=True,
         fault=Fault.UNKNOWN,
     ),
     Signature(

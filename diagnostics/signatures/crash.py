@@ -3,18 +3,21 @@
 from diagnostics.cause import Cause
 from diagnostics.signature import Fault, Signature, Strength
 
-FAULTHANDLER_ABORTED = "faulthandler.aborted"
+MERE_ABORTS = frozenset(
+    {"faulthandler.aborted", "abort.libcxxabi", "abort.libstdcxx", "abort.no_exception", "shell.aborted"}
+)
+"""Signatures that say that a process aborted, not what moved it to."""
 _SHELL = "sh, bash, zsh"
 
 
 def _shell(name: str, words: str, cause: Cause, message: str, example: str) -> Signature:
-    """A shell's report: `path: line 1: 123 Words`, `zsh: words`, or the words alone on a line."""
+    """A shell's report: `path: line 1: 123 Words`, `zsh: words`, `[1] 123 words`, or the words alone on a line."""
     return Signature(
         id=f"shell.{name}",
         cause=cause,
         keyword=words.split("|", maxsplit=1)[0].split("(", maxsplit=1)[0][1:5],
-        pattern=rf"(?:\bline \d+: +\d+ |^zsh: |^\[\d+\] +[-+]? *\d+ )(?i:{words})\b"
-        rf"|^(?:{words})(?:: \d+)?(?: \(core dumped\))?$",
+        pattern=rf"(?:\bline \d+: +\d+ |(?:^|[^\w\s\"'`(])(?:zsh: |\[\d+\] +[-+]? *\d+ +))(?i:{words})\b"
+        rf"|^(?:{words})(?: trap)?(?:: \d+)?(?: \(core dumped\))?$",
         message=message,
         example=example,
         source=_SHELL,
@@ -70,24 +73,38 @@ CRASH: tuple[Signature, ...] = (
     ),
     _shell(
         "aborted",
-        "Abort trap|Aborted",
+        "Aborted|Abort",
         Cause.ABORT_OTHER,
         "aborted itself",
         "run.sh: line 1: 195 Abort trap: 6  python",
     ),
     _shell(
         "trapped",
-        "Trace/BPT trap|Trace/breakpoint trap",
+        "Trace/BPT trap|Trace/breakpoint trap|Trace trap",
         Cause.ABORT_OTHER,
         "stopped at a trap",
         "zsh: trace/BPT trap  python",
     ),
     _shell(
         "illegal",
-        "Illegal instruction",
+        "Illegal instruction|Illegal hardware instruction",
         Cause.ABORT_OTHER,
         "ran into an illegal instruction",
         "zsh: illegal instruction  python",
+    ),
+    _shell(
+        "arithmetic",
+        "Floating point exception",
+        Cause.ABORT_OTHER,
+        "stopped at an arithmetic fault",
+        "run.sh: line 1: 195 Floating point exception: 8  python",
+    ),
+    _shell(
+        "terminated",
+        "Terminated",
+        Cause.KILLED_NO_STDERR,
+        "was ended by SIGTERM; its shell says so",
+        "run.sh: line 1: 195 Terminated: 15  python",
     ),
     _shell(
         "killed",
@@ -113,9 +130,20 @@ CRASH: tuple[Signature, ...] = (
         id="abort.check",
         cause=Cause.ABORT_OTHER,
         keyword="*** ",
-        pattern=r"\*\*\* stack smashing detected \*\*\*|corrupted size vs\. prev_size",
+        pattern=r"\*\*\* stack smashing detected \*\*\*",
         message="aborted because its memory was damaged",
         example="*** stack smashing detected ***: terminated",
+        source="glibc",
+        native=True,
+        strength=Strength.CRASH,
+    ),
+    Signature(
+        id="abort.heap_size",
+        cause=Cause.ABORT_OTHER,
+        keyword="corrupted size",
+        pattern=r"corrupted size vs\. prev_size",
+        message="aborted because its heap was damaged",
+        example="corrupted size vs. prev_size",
         source="glibc",
         native=True,
         strength=Strength.CRASH,
@@ -157,13 +185,43 @@ CRASH: tuple[Signature, ...] = (
     Signature(
         id="abort.rust",
         cause=Cause.ABORT_OTHER,
-        keyword="caused by panic",
+        keyword="panic",
         pattern=r"caused by panic|panic in a (?:function that cannot unwind|destructor during cleanup)",
         message="aborted after a panic in Rust code",
         example="thread caused non-unwinding panic. aborting; caused by panic in a destructor during cleanup",
         source="Rust runtime",
         native=True,
         strength=Strength.CRASH,
+    ),
+    Signature(
+        id="abort.go",
+        cause=Cause.ABORT_OTHER,
+        keyword="panic: ",
+        pattern=r"(?:^|[\s\]])panic: (?P<text>.{1,160})",
+        message="was ended by a panic of Go code; it said: {text}",
+        example="panic: mlx: There is no Stream(gpu, 1) in current thread.",
+        source="Go runtime",
+        native=True,
+        fallback=True,
+        strength=Strength.CRASH,
+    ),
+    *(
+        Signature(
+            id=f"go.{name}",
+            cause=cause,
+            keyword=f"{signal}: ",
+            pattern=rf"(?:^|\[signal ){signal}: {words}",
+            message=message,
+            example=f"{signal}: {words}",
+            source="Go runtime",
+            native=True,
+            strength=Strength.CRASH,
+        )
+        for name, signal, words, cause, message in (
+            ("segfault", "SIGSEGV", "segmentation violation", Cause.SEGFAULT, "crashed with a segmentation fault"),
+            ("bus_error", "SIGBUS", "bus error", Cause.BUS_ERROR, "crashed with a bus error"),
+            ("aborted", "SIGABRT", "abort", Cause.ABORT_OTHER, "aborted itself"),
+        )
     ),
     Signature(
         id="abort.libcxxabi",
@@ -175,16 +233,28 @@ CRASH: tuple[Signature, ...] = (
         source="macOS libc++abi",
         native=True,
         fallback=True,
-        strength=Strength.GENERIC,
+        strength=Strength.CRASH,
     ),
     Signature(
         id="abort.libstdcxx",
         cause=Cause.ABORT_OTHER,
         keyword="terminate called",
-        pattern=r"terminate called (?P<text>(?:after throwing|without an active|recursively).{0,200})",
+        pattern=r"terminate called (?P<text>after throwing.{0,200})",
         message="was ended by an uncaught C++ exception; libstdc++ says: terminate called {text}",
         example="terminate called after throwing an instance of 'std::runtime_error'",
         source="Linux libstdc++",
+        native=True,
+        fallback=True,
+        strength=Strength.CRASH,
+    ),
+    Signature(
+        id="abort.no_exception",
+        cause=Cause.ABORT_OTHER,
+        keyword="terminat",
+        pattern=r"libc\+\+abi(?:\.dylib)?: terminating$|terminate called (?:without an active|recursively)",
+        message="was ended by the C++ runtime, without an exception that it knew",
+        example="terminate called without an active exception",
+        source="libc++abi of macOS, libstdc++ of Linux; what happens when threads are left behind at the end",
         native=True,
         fallback=True,
         strength=Strength.GENERIC,

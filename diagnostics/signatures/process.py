@@ -17,7 +17,7 @@ PROCESS: tuple[Signature, ...] = (
     Signature(
         id="fork.objc",
         cause=Cause.FORK_SAFETY,
-        keyword="fork",
+        keyword="ork",
         pattern=r"may have been in progress in another thread when fork\(\) was called|objc_initializeAfterForkError"
         r"|process has forked and you cannot use this CoreFoundation|crashed on child side of fork pre-exec",
         message="was stopped by macOS because it was forked from a process with threads",
@@ -104,6 +104,16 @@ PROCESS: tuple[Signature, ...] = (
         fault=Fault.CONFIGURATION,
     ),
     Signature(
+        id="dlopen.dynamic_library",
+        cause=Cause.DLOPEN_FAILED,
+        keyword="ailed to ",
+        pattern=r"[Ff]ailed to (?:load|initialize) .{0,60}(?:dynamic library|\.(?:dylib|so)\b.{0,20}not found)",
+        message="could not load a library that it needs",
+        example="Error: failed to initialize MLX: libmlxc.dylib not found",
+        source="Ollama's MLX runner",
+        fault=Fault.CONFIGURATION,
+    ),
+    Signature(
         id="dlopen.metallib",
         cause=Cause.DLOPEN_FAILED,
         keyword="metallib",
@@ -138,8 +148,8 @@ PROCESS: tuple[Signature, ...] = (
         id="thread.again",
         cause=Cause.THREAD_RESOURCE_EXHAUSTED,
         keyword="esource temporarily unavailable",
-        pattern=r"(?:RuntimeError|system_error|BlockingIOError|OSError|what\(\)|ThreadPoolBuild|pthread|fork|thread)\b"
-        r".{0,120}Resource temporarily unavailable",
+        pattern=r"(?:RuntimeError|system_error|BlockingIOError|OSError|what\(\)|ThreadPoolBuild|fork|thread)"
+        r"(?!\w).{0,120}Resource temporarily unavailable",
         message="could not start a thread or process; the system's limit is reached",
         example="RuntimeError: Resource temporarily unavailable",
         source="EAGAIN of pthread_create and fork",
