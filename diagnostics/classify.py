@@ -7,6 +7,7 @@ from diagnostics.collector import DiagnosticCollector
 from diagnostics.diagnosing import (
     ENDED_FROM_OUTSIDE,
     SIGABRT,
+    SIGKILL,
     SIGSEGV,
     closed_itself,
     crash_by_signal,
@@ -16,6 +17,7 @@ from diagnostics.diagnosing import (
 from diagnostics.evidence import DeathEvidence, Diagnostic, OperatingSystem, RunnerTerminationError
 from diagnostics.exit_status import describe_exit, signal_name, signal_of
 from diagnostics.incident import Confidence, Diagnosis
+from diagnostics.kill import diagnose_sigkill
 from diagnostics.phase import STARTING_PHASES, Phase
 from diagnostics.root_cause import SIGNATURES, strength_of
 from diagnostics.signature import Strength
@@ -173,6 +175,8 @@ def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
     said = (
         "it left no message" if not facts.evidence.stderr.diagnostics else "what it wrote before does not explain that"
     )
+    if facts.signal == SIGKILL and facts.evidence.memory is not None:
+        return diagnose_sigkill(facts.evidence.memory, facts.evidence.phase, said, facts.evidence.stderr.tail)
     message = f"was killed by {name} from outside Ringwarden; {said}"
     return diagnosis_of(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from diagnostics.cause import Cause
+from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 
 
@@ -78,6 +79,7 @@ class DeathEvidence(msgspec.Struct, frozen=True):
 
     `exit_status` None means that the process has not ended. `signals_sent` is the supervisor's own ledger of signals
     to this process, oldest first; they explain an exit by that signal, unless a finding explains why they were sent.
+    `memory` None means that nobody looked whether memory ran out.
     """
 
     operating_system: OperatingSystem
@@ -88,3 +90,4 @@ class DeathEvidence(msgspec.Struct, frozen=True):
     finding: SupervisorFinding | None = None
     signals_sent: tuple[int, ...] = ()
     tasks_in_flight: int = 0
+    memory: MemoryEvidence | None = None

@@ -9,6 +9,7 @@ import msgspec
 
 from diagnostics.cause import Cause
 from diagnostics.evidence import ExitStatus, RunnerTerminationError
+from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 
 
@@ -41,7 +42,8 @@ class DeathCertificate(msgspec.Struct, frozen=True):
     """One rank's death, as its supervisor saw it.
 
     `died_at_s` is monotonic time of that supervisor's node. `stacks` are the Python stacks that the runner wrote on
-    request before it ended, bounded; empty when none were asked for.
+    request before it ended, bounded; empty when none were asked for. `memory` is its footprint over its last minute,
+    and what the system says of out-of-memory kills; None when it never ran.
     """
 
     rank: int
@@ -58,6 +60,7 @@ class DeathCertificate(msgspec.Struct, frozen=True):
     termination_error: RunnerTerminationError | None = None
     stderr_tail: tuple[str, ...] = ()
     stacks: str = ""
+    memory: MemoryEvidence | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -82,8 +82,14 @@ def fold(certificates: Iterable[DeathCertificate], world_size: int) -> Verdict:
 def is_final(certificates: Iterable[DeathCertificate], world_size: int) -> bool:
     """Whether no further certificate can change who is named: a primary cause is certain, or every rank is known."""
     known = _one_per_rank(certificates)
-    certain = any(_weight(one) is _Weight.PRIMARY and one.diagnosis.confidence is Confidence.CERTAIN for one in known)
+    certain = any(_weight(one) is _Weight.PRIMARY and _certainly_first(one) for one in known)
     return certain or len(known) >= world_size
+
+
+def _certainly_first(certificate: DeathCertificate) -> bool:
+    """Who was killed from outside is to be named, however unsure it is who killed it."""
+    diagnosis = certificate.diagnosis
+    return diagnosis.confidence is Confidence.CERTAIN or diagnosis.cause is Cause.KILLED_NO_STDERR
 
 
 def _weight(certificate: DeathCertificate) -> _Weight:

@@ -15,6 +15,7 @@ from diagnostics.evidence import (
     SupervisorFinding,
 )
 from diagnostics.incident import DeathCertificate
+from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 from supervisor.launch import RunnerLaunch
 from supervisor.stack_dump import dead_man_fired, read_stacks
@@ -36,6 +37,7 @@ class Remains(msgspec.Struct, frozen=True):
     finding: SupervisorFinding | None = None
     signals_sent: tuple[int, ...] = ()
     tasks_in_flight: int = 0
+    memory: MemoryEvidence | None = None
 
 
 def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
@@ -50,6 +52,7 @@ def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
         finding=remains.finding or _dead_man(launch, remains, stacks),
         signals_sent=remains.signals_sent,
         tasks_in_flight=remains.tasks_in_flight,
+        memory=remains.memory,
     )
     return DeathCertificate(
         rank=launch.rank,
@@ -66,6 +69,7 @@ def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
         termination_error=remains.termination_error,
         stderr_tail=remains.stderr.tail,
         stacks=stacks,
+        memory=remains.memory,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from diagnostics.incident import DeathCertificate, Incident
+from diagnostics.verdict import fold
 from supervisor.core.group import DeclareVerdict
 from supervisor.incident_report import group_incident, runner_incident, stopped_incident
 from supervisor.launch import GroupSpec
@@ -74,6 +75,27 @@ class CurrentIncident:
             certificates = sorted((*self.newest.certificates, certificate), key=lambda known: known.rank)
             self._publish(msgspec.structs.replace(self.newest, certificates=tuple(certificates)))
 
+    def amend(self, certificate: DeathCertificate) -> None:
+        """Put a certificate that learned more in the place of its earlier version, in the newest incident only.
+
+        The sentence follows it; who is named, and what clients were told to do, does not change any more.
+        """
+        newest = self.newest
+        if newest is None or not any(_same_death(known, certificate) for known in newest.certificates):
+            return
+        certificates = tuple(certificate if _same_death(one, certificate) else one for one in newest.certificates)
+        amended = msgspec.structs.replace(newest, certificates=certificates)
+        verdict = fold(certificates, self._spec.world_size)
+        if certificate.rank == newest.rank == verdict.rank and verdict.kind is newest.cause:
+            amended = msgspec.structs.replace(
+                amended,
+                message=verdict.sentence,
+                confidence=verdict.confidence,
+                advice=verdict.advice,
+                evidence=certificate.diagnosis.evidence,
+            )
+        self._publish(amended)
+
     def recovered(self) -> None:
         """The group serves again."""
         if self.newest is not None and self._failed_at is not None:
@@ -85,6 +107,10 @@ class CurrentIncident:
         self.newest = incident
         self._observer.on_incident(incident)
         return incident
+
+
+def _same_death(one: DeathCertificate, other: DeathCertificate) -> bool:
+    return (one.rank, one.generation, one.pid) == (other.rank, other.generation, other.pid)
 
 
 def _new_id() -> str:

@@ -224,6 +224,9 @@ class GroupSupervisor:
 
     async def _run_rank(self, runner: RunnerSupervisor) -> None:
         self._rank_died(await runner.run())
+        later = await runner.late_certificate()
+        if later is not None:
+            self._incident.amend(later)
 
     async def _start_failed(self, generation: int, error: OSError) -> None:
         for rank in range(self.spec.world_size):

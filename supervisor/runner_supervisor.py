@@ -1,11 +1,13 @@
 """The owner of one runner: from spawn to certificate.
 
 Death, in this order: exit is noticed (never by polling, never by end of file) -> channel and both pipes are read to
-their end, or to the drain deadline -> what is left of the process group is ended -> the child is reaped -> the
-evidence is classified -> one death certificate. `run` returns it; nobody else touches the process.
+their end, or to the drain deadline -> what is left of the process group is ended -> the child is reaped -> the system
+is asked about memory, when a SIGKILL was not ours -> the evidence is classified -> one death certificate. `run` returns
+it; nobody else touches the process.
 """
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +20,8 @@ from diagnostics.cause import Cause
 from diagnostics.collector import DiagnosticCollector
 from diagnostics.evidence import ExitStatus, RunnerTerminationError, SupervisorFinding
 from diagnostics.incident import DeathCertificate
+from diagnostics.kill import kill_of
+from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
 from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
@@ -25,6 +29,8 @@ from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import CONDEMNED, GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
+from supervisor.memory.reader import MemorySources
+from supervisor.memory.watch import MemoryWatch, open_reader
 from supervisor.observers import RunnerObserver
 from supervisor.process.child import ChildProcess, StreamName, start_child
 from supervisor.process.drain import drain
@@ -36,11 +42,15 @@ _LONGEST_WAIT_S = 3600.0
 
 
 class RunnerLimits(msgspec.Struct, frozen=True):
-    """The bounds on one runner. `drain_deadline_s` counts from its exit; `max_pending_bytes` are unread commands."""
+    """The bounds on one runner. `drain_deadline_s` counts from its exit; `max_pending_bytes` are unread commands.
+
+    `memory` says where its memory is watched, how often, and how long its death waits for evidence.
+    """
 
     lifecycle: machine.LifecycleLimits = machine.LifecycleLimits()
     drain_deadline_s: float = 0.25
     max_pending_bytes: int = 32 * 1024 * 1024
+    memory: MemorySources = MemorySources()
 
 
 class RunnerSupervisor:
@@ -64,6 +74,8 @@ class RunnerSupervisor:
         self._termination_error: RunnerTerminationError | None = None
         self._child: ChildProcess | None = None
         self._channel: SupervisorEnd | None = None
+        self._memory: MemoryWatch | None = None
+        self._remains: Remains | None = None
         self._deadline_moved = anyio.Event()
         self.rank = launch.rank
         self.step = 0
@@ -110,12 +122,25 @@ class RunnerSupervisor:
             child, channel = self._start()
         except OSError as exc:
             self._lifecycle.finding = SupervisorFinding(Cause.UNKNOWN, f"could not be started: {exc}")
-            return self._certificate(None, 0, time.monotonic(), drained=True)
+            return self._certificate(None, 0, time.monotonic(), None, drained=True)
         self._child, self._channel = child, channel
         try:
             return await self._supervise(child, channel)
         finally:
             self._child = self._channel = None
+
+    async def late_certificate(self) -> DeathCertificate | None:
+        """After `run`: wait for what the system writes later about an unexplained SIGKILL; None when it never does.
+
+        macOS writes its reports some seconds after the death, so this takes up to `memory.late_within_s` there.
+        """
+        remains = self._remains
+        if self._memory is None or remains is None or remains.memory is None or remains.signals_sent:
+            return None
+        if not _killed(remains.exit_status) or kill_of(remains.memory) is not None:
+            return None
+        found = await self._memory.late_evidence()
+        return None if found is None else certify(self._launch, msgspec.structs.replace(remains, memory=found))
 
     def _start(self) -> tuple[ChildProcess, SupervisorEnd]:
         ours, theirs = channel_pair()
@@ -139,7 +164,9 @@ class RunnerSupervisor:
     async def _supervise(self, child: ChildProcess, channel: SupervisorEnd) -> DeathCertificate:
         readers = [partial(self._read_channel, channel)]
         readers += [partial(self._read_pipe, stream, fd) for stream, fd in child.outputs.items()]
-        companions = (channel.write_pending, self._keep_deadlines)
+        sources = self._limits.memory
+        self._memory = memory = MemoryWatch(child.pid, sources, open_reader(child.pid, sources))
+        companions = (channel.write_pending, self._keep_deadlines, memory.sample_forever)
         try:
             end = await watch_child(
                 child,
@@ -148,9 +175,12 @@ class RunnerSupervisor:
                 companions=companions,
                 guard=self._guard,
             )
+            ours = signal.SIGKILL in child.signals_sent
+            found = await memory.evidence(end.exited_at_s, ask_system=_killed(end.status) and not ours)
         finally:
             channel.close()
-        return self._certificate(end.status, child.pid, end.exited_at_s, drained=end.drained)
+            memory.close()
+        return self._certificate(end.status, child.pid, end.exited_at_s, found, drained=end.drained)
 
     async def _read_channel(self, channel: SupervisorEnd) -> None:
         def on_violation(violation: ProtocolViolation) -> None:
@@ -217,9 +247,17 @@ class RunnerSupervisor:
         elif rung in RUNG_SIGNALS:
             child.signal_group(RUNG_SIGNALS[rung])
 
-    def _certificate(self, status: ExitStatus | None, pid: int, died_at_s: float, *, drained: bool) -> DeathCertificate:
+    def _certificate(
+        self,
+        status: ExitStatus | None,
+        pid: int,
+        died_at_s: float,
+        memory: MemoryEvidence | None,
+        *,
+        drained: bool,
+    ) -> DeathCertificate:
         self._collector.finish()
-        remains = Remains(
+        self._remains = Remains(
             pid=pid,
             phase=self.phase,
             exit_status=status,
@@ -230,5 +268,10 @@ class RunnerSupervisor:
             finding=self._lifecycle.finding,
             signals_sent=() if self._child is None else tuple(self._child.signals_sent),
             tasks_in_flight=self._observer.tasks_in_flight(),
+            memory=memory,
         )
-        return certify(self._launch, remains)
+        return certify(self._launch, self._remains)
+
+
+def _killed(status: ExitStatus | None) -> bool:
+    return status is not None and status.signal == signal.SIGKILL

@@ -14,6 +14,8 @@ Standing still:
     hang               wait `seconds` without the GIL
     hold_gil           stay in C with the GIL held for `seconds`
     sleep              time.sleep(seconds), then go on
+Memory:
+    take_memory        take `count` MiB more and keep them
 Noise and pipes:
     print_line         write `line` and a newline to fd 2 and go on, as a fatal line from a live process
     print_partial      write `line` without a newline to fd 2 and go on
@@ -53,6 +55,8 @@ from runner.engine import TaskRejection
 from tests.faults import frames
 from tests.faults.script import Fault
 from transports.messages import RejectionCode
+
+_KEPT: list[bytes] = []
 
 
 def perform(fault: Fault) -> None:
@@ -99,6 +103,11 @@ def _sys_exit(fault: Fault) -> None:
 def _exit(fault: Fault) -> None:
     _last_line(fault)
     os._exit(fault.exit_code)
+
+
+def _take_memory(fault: Fault) -> None:
+    for _ in range(fault.count):
+        _KEPT.append(b"x" * (1 << 20))
 
 
 def _sigsegv(fault: Fault) -> None:
@@ -203,6 +212,7 @@ _ACTIONS: dict[str, Callable[[Fault], None]] = {
     "hang": _hang,
     "hold_gil": _hold_gil,
     "sleep": _sleep,
+    "take_memory": _take_memory,
     "print_line": _last_line,
     "print_partial": _print_partial,
     "flood": _flood,
