@@ -94,8 +94,9 @@ class TracebackReader:
             self._strange_lines += 1
             self._active = self._strange_lines < _MAX_STRANGE_LINES
             return None
-        self._active = False
-        if found["type"] in _GROUPS:
+        # Its members follow; those that were never raised have no traceback of their own.
+        self._active = found["type"] in _GROUPS
+        if self._active:
             return None
         raised = Raised(
             index,

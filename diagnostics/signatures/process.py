@@ -49,6 +49,17 @@ PROCESS: tuple[Signature, ...] = (
         fault=Fault.CONFIGURATION,
     ),
     Signature(
+        id="dlopen.elf",
+        cause=Cause.DLOPEN_FAILED,
+        keyword=".so",
+        pattern=r"\.so[.\d]*: (?:invalid ELF header|file too short|wrong ELF class|cannot read file data|"
+        r"only ET_DYN and ET_EXEC can be loaded)",
+        message="could not load a library; its file is damaged or made for another machine",
+        example="OSError: /opt/lib/libmlx.so: invalid ELF header",
+        source="Linux dynamic loader",
+        fault=Fault.CONFIGURATION,
+    ),
+    Signature(
         id="dlopen.loading",
         cause=Cause.DLOPEN_FAILED,
         keyword="shared libraries",

@@ -158,7 +158,8 @@ CORRUPT: tuple[Signature, ...] = (
         message="could not load the model; one of its JSON files is not valid JSON",
         example="json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
         source="CPython json, raised while a model file is read",
-        context=r"json/__init__\.py\", line \d+, in load\b(?!s)|load_config|config\.json|index\.json",
+        context=r"\A(?![\s\S]*(?:tokenizer_utils|tokenization_\w*)\.py\")[\s\S]*?"
+        r"(?:json/__init__\.py\", line \d+, in load\b(?!s)|load_config|config\.json|index\.json)",
     ),
     Signature(
         id="load.torch_file",
