@@ -19,8 +19,8 @@ class MemorySources(msgspec.Struct, frozen=True):
     """
 
     system: OperatingSystem = OperatingSystem.DARWIN if sys.platform == "darwin" else OperatingSystem.LINUX
-    interval_s: float = 1.0
-    max_samples: int = 60
+    interval_s: float = 2.0
+    max_samples: int = 30
     examine_within_s: float = 0.1
     late_interval_s: float = 1.0
     late_within_s: float = 30.0

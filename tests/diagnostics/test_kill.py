@@ -1,5 +1,6 @@
 """SIGKILL told apart: each kind of evidence, its sentence and its confidence."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -123,6 +124,11 @@ def test_out_of_memory_has_its_own_advice_and_a_model_that_does_not_fit_is_not_t
     assert not diagnose(memory, phase=Phase.LOADING).retryable
     assert diagnose(READINGS["grown"][0], phase=Phase.LOADING).retryable
     assert diagnose(READINGS["somebody"][0]).advice == FROM_OUTSIDE_ADVICE
+
+
+@pytest.mark.parametrize("advice", [OUT_OF_MEMORY_ADVICE, FROM_OUTSIDE_ADVICE])
+def test_the_docs_give_the_same_advice(advice: str) -> None:
+    assert advice in (Path(__file__).parents[2] / "docs" / "causes" / "process.md").read_text()
 
 
 def test_the_evidence_shows_the_footprint_the_record_and_where_we_looked() -> None:
