@@ -10,20 +10,33 @@ from diagnostics.stream_tags import MAX_RANK, rank_label
 from diagnostics.text import clean
 
 _MAX_TEXT_BYTES = 1000
-_REPORT = re.compile(
-    # mlx.launch; its lines collide, so nothing is anchored
-    rb"Node with rank (?P<rank>\d{1,4}) (?:exited with code (?P<code>-?\d{1,3})\b"
-    rb"|completed(?: with exit code (?P<completed>-?\d{1,3})\b)?|(?P<stopped>was killed)\b)"
-    # mpirun
-    rb"|process rank (?P<mpi>\d{1,4}) with PID \d+ on node \S+ exited on\s{1,4}signal (?P<signal>\d{1,2})\b"
-    # torchrun
-    rb"|failed \(exitcode: (?P<exitcode>-?\d{1,3})\) local_rank: (?P<local>\d{1,4})\b"
-    # docker compose, and systemd on a unit
-    rb"|^(?P<service>[A-Za-z][\w.-]{0,60}\d) exited with code (?P<service_code>\d{1,3})\b"
-    rb"|(?P<unit>[\w@.-]{1,64})\.service: Main process exited, code=\w{1,10}, status=(?P<unit_status>\d{1,3})/",
-    re.MULTILINE,
+# Each behind a plain string that stands in it: a search for that keeps up with a flood, one by pattern does not.
+_REPORTS = tuple(
+    (keyword, re.compile(pattern, re.MULTILINE))
+    for keyword, pattern in (
+        # mlx.launch; its lines collide, so nothing is anchored
+        (
+            b"Node with rank ",
+            rb"Node with rank (?P<rank>\d{1,4}) (?:exited with code (?P<code>-?\d{1,3})\b"
+            rb"|completed(?: with exit code (?P<completed>-?\d{1,3})\b)?|(?P<stopped>was killed)\b)",
+        ),
+        # mpirun
+        (
+            b" noticed that process rank ",
+            rb"process rank (?P<rank>\d{1,4}) with PID \d+ on node \S+ exited on\s{1,4}signal (?P<signal>\d{1,2})\b",
+        ),
+        # torchrun
+        (b"(exitcode: ", rb"failed \(exitcode: (?P<code>-?\d{1,3})\) local_rank: (?P<rank>\d{1,4})\b"),
+        # docker compose
+        (b" exited with code ", rb"^(?P<name>[A-Za-z][\w.-]{0,60}\d) exited with code (?P<code>\d{1,3})\b"),
+        # systemd, about a unit
+        (
+            b".service: Main process exited",
+            rb"[ ](?P<name>[\w@.-]{1,64})\.service: Main process exited, code=(?:exited, status=(?P<code>\d{1,3})/"
+            rb"|(?:killed|dumped), status=(?P<signal>\d{1,2})/)",
+        ),
+    )
 )
-_BY_SIGNAL = re.compile(rb"code=(?:killed|dumped)")
 _SIGTERM = 15
 
 
@@ -34,7 +47,6 @@ class LauncherReport(msgspec.Struct, frozen=True):
     """
 
     label: str
-    rank: int | None
     status: ExitStatus | None
     text: str
     offset: int
@@ -43,30 +55,26 @@ class LauncherReport(msgspec.Struct, frozen=True):
 
 def launcher_reports(data: bytes) -> Iterator[LauncherReport]:
     """The reports in `data`, in order. `data` begins where a line begins."""
-    for found in _REPORT.finditer(data):
-        rank_text = found["rank"] or found["mpi"] or found["local"]
-        name = found["service"] or found["unit"]
-        if rank_text is not None and int(rank_text) > MAX_RANK:
-            continue
-        yield LauncherReport(
-            label=rank_label(int(rank_text)) if rank_text is not None else name.decode("ascii", "replace"),
-            rank=None if rank_text is None else int(rank_text),
-            status=_status(found),
-            text=_line_around(data, found.start()),
-            offset=found.start(),
-            stopped=found["stopped"] is not None,
-        )
+    found = [one for keyword, pattern in _REPORTS if keyword in data for one in pattern.finditer(data)]
+    for one in sorted(found, key=lambda one: one.start()):
+        groups = {name: text.decode("ascii", "replace") for name, text in one.groupdict().items() if text is not None}
+        rank = int(groups["rank"]) if "rank" in groups else None
+        if rank is None or rank <= MAX_RANK:
+            yield LauncherReport(
+                label=groups["name"] if rank is None else rank_label(rank),
+                status=_status(groups),
+                text=_line_around(data, one.start()),
+                offset=one.start(),
+                stopped="stopped" in groups,
+            )
 
 
-def _status(found: re.Match[bytes]) -> ExitStatus | None:
-    if found["stopped"] is not None:
+def _status(groups: dict[str, str]) -> ExitStatus | None:
+    if "stopped" in groups:
         return None
-    if found["signal"] is not None:
-        return ExitStatus(signal=int(found["signal"]))
-    if found["unit_status"] is not None and _BY_SIGNAL.search(found.group()):
-        return ExitStatus(signal=int(found["unit_status"]))
-    names = ("code", "completed", "exitcode", "service_code", "unit_status")
-    number = int(next((found[name] for name in names if found[name] is not None), b"0"))
+    if "signal" in groups:
+        return ExitStatus(signal=int(groups["signal"]))
+    number = int(groups.get("code") or groups.get("completed") or 0)
     return ExitStatus(signal=-number) if number < 0 else ExitStatus(code=number)
 
 

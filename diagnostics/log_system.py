@@ -9,18 +9,22 @@ from diagnostics.exit_status import signal_of
 _DARWIN, _LINUX = OperatingSystem.DARWIN, OperatingSystem.LINUX
 _ERRNO = re.compile(rb"(?:errno |\[Errno |\(error: )(\d{1,3})\b")
 _MAX_ERRNOS = 64
-# What only one system's runtime, shell or service manager prints.
-_MARKS = (
-    (re.compile(rb"libc\+\+abi: |^objc\[\d+\]: |^dyld\[\d+\]: |Abort trap: 6|Bus error: 10"), _DARWIN),
-    (re.compile(rb"Segmentation fault: 11|Killed: 9|NSException|-\[_?MTL|MTLDebug"), _DARWIN),
-    (re.compile(rb"terminate called (?:after|without)|cannot open shared object file|GLIBC_2\."), _LINUX),
-    (re.compile(rb"\(core dumped\)|systemd\[\d+\]: |oom-kill:|Out of memory: Killed process"), _LINUX),
-)
+# What only one system's runtime, shell or service manager prints: plain strings, because those are fast to look for.
+_MARKS = {
+    _DARWIN: (
+        *(b"libc++abi: ", b"objc[", b"dyld[", b"Abort trap: 6", b"Bus error: 10", b"Segmentation fault: 11"),
+        *(b"Killed: 9", b"NSException", b"-[MTL", b"-[_MTL"),
+    ),
+    _LINUX: (
+        *(b"terminate called after", b"terminate called without", b"cannot open shared object file", b"GLIBC_2."),
+        *(b"(core dumped)", b"systemd[1]: ", b"oom-kill:", b"Out of memory: Killed process"),
+    ),
+}
 # Weaker, because a log may quote a path of another machine.
-_PATHS = (
-    (re.compile(rb"/Users/\w|/opt/homebrew/|/System/Library/|\.dylib\b|\[METAL\]|macosx_\d+"), _DARWIN),
-    (re.compile(rb"-linux-gnu|manylinux|\.so\.\d|/proc/self/"), _LINUX),
-)
+_PATHS = {
+    _DARWIN: (b"/Users/", b"/opt/homebrew/", b"/System/Library/", b".dylib", b"[METAL]"),
+    _LINUX: (b"-linux-gnu", b"manylinux", b".so.", b"/proc/self/"),
+}
 
 
 class LogSystem:
@@ -33,16 +37,20 @@ class LogSystem:
 
     def feed(self, data: bytes) -> None:
         """Take a chunk of any size; a mark that was cut in two may be missed."""
+        for marks, counts in ((_MARKS, self._strong), (_PATHS, self._weak)):
+            for system, texts in marks.items():
+                counts[system] += sum(text in data for text in texts)
+        if b"rrno " in data or b"(error: " in data:
+            self._count_errnos(data)
+
+    def _count_errnos(self, data: bytes) -> None:
         for found in _ERRNO.finditer(data):
             if self._errnos >= _MAX_ERRNOS:
-                break
+                return
             number = int(found[1])
             if (system := system_of_socket_errno(number, _LINUX)) is system_of_socket_errno(number, _DARWIN):
                 self._strong[system] += 1
                 self._errnos += 1
-        for marks, counts in ((_MARKS, self._strong), (_PATHS, self._weak)):
-            for pattern, system in marks:
-                counts[system] += pattern.search(data) is not None
 
     def told(self) -> OperatingSystem | None:
         """The system that more marks speak for, the strong ones first; None where they do not tell."""

@@ -22,11 +22,20 @@ def examine_log(log: LogReport, exit_status: ExitStatus | None = None) -> LogDia
         exit_status: How the process ended, or the one that had started several; None where nobody noted it.
     """
     if not log.mixed:
-        return examine_stream(log.whole, exit_status, log.operating_system)
+        return _with_subject(examine_stream(log.whole, exit_status, log.operating_system), log)
     diagnostics = sorted(_all_diagnostics(log.streams), key=lambda one: one.line)
     root = _root_of_group(log) or examine_stream(StreamReport(), exit_status, log.operating_system).root_cause
     known = sum(one.count for one in diagnostics)
-    return LogDiagnosis(root, tuple(diagnostics), max(0, log.whole.total_lines - known))
+    return _with_subject(LogDiagnosis(root, tuple(diagnostics), max(0, log.whole.total_lines - known)), log)
+
+
+def _with_subject(diagnosis: LogDiagnosis, log: LogReport) -> LogDiagnosis:
+    """Where a launcher's own line is the cause, it names the process."""
+    root = diagnosis.root_cause
+    end = next((end for end in log.ends if root is not None and root.line == end.line), None)
+    if root is None or end is None:
+        return diagnosis
+    return msgspec.structs.replace(diagnosis, root_cause=msgspec.structs.replace(root, subject=end.report.label))
 
 
 class _Process(msgspec.Struct, frozen=True):
