@@ -30,3 +30,17 @@ def accused(accusations: Iterable[Accusation], world_size: int) -> tuple[int, ..
 def _points_at(accusation: Accusation, world_size: int) -> int:
     step = -1 if "ending to" in accusation.line else 1
     return (accusation.rank + step) % world_size
+
+
+def unreached(refused: Iterable[int], world_size: int) -> tuple[int, ...]:
+    """The ranks that nobody got through to although they were not themselves refused.
+
+    Each rank of MLX's ring connects to its right neighbour, and lets nobody in before its own turn, so a rank that
+    was refused is no reason of its own: the reason is where the chain ends. Empty when the chain is a circle.
+
+    Args:
+        refused: The ranks that could not connect to their right neighbour.
+        world_size: How many ranks the ring has, at least 1.
+    """
+    failed = set(refused)
+    return tuple(sorted({(rank + 1) % max(1, world_size) for rank in failed} - failed))

@@ -1,101 +1,51 @@
 """Death certificates of a group's ranks, in any order -> the one sentence of truth."""
 
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 
 import msgspec
 
 from diagnostics.cause import Cause
-from diagnostics.causes import CAUSES
 from diagnostics.incident import Confidence, DeathCertificate, Verdict
-from diagnostics.phase import Phase
-from diagnostics.ring_neighbours import Accusation, accused
+from diagnostics.ring_neighbours import Accusation, accused, unreached
+from diagnostics.verdict_weight import Weight, directness, weight_of
+from diagnostics.verdict_words import list_ranks, verdict_about, verdict_of
 
-_WHILE = {
-    Phase.IDLE: "while starting",
-    Phase.CONNECTING: "while connecting to the other ranks",
-    Phase.CONNECTED: "after connecting to the other ranks",
-    Phase.LOADING: "while loading the model",
-    Phase.LOADED: "after loading the model",
-    Phase.WARMING_UP: "while warming up",
-    Phase.READY: "while waiting for work",
-    Phase.RUNNING: "while generating",
-    Phase.SHUTTING_DOWN: "while shutting down",
-    Phase.SHUTDOWN: "after shutting down",
-    Phase.FAILED: "",
-}
+_SURENESS = {Confidence.CERTAIN: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
+_STANDING = {Cause.STALLED: "stood still together", Cause.START_TIMEOUT: "did not finish starting together"}
 
 
-_SIGABRT = 6
-
-
-class _Weight(IntEnum):
-    """How much a certificate explains the death of the whole group."""
-
-    PRIMARY = 0
-    """Its own trouble: nothing that happens on another rank leads to it."""
-    LEFT = 1
-    """It left, or its GPU waited too long: its own doing, unless another rank has a primary cause."""
-    STOOD = 2
-    """It did not go on, or ended without a reason: cause or victim."""
-    LOST_PEER = 3
-    """All it knows is that a peer went away."""
-    VICTIM = 4
-    """Ringwarden stopped it."""
-
-
-_WEIGHTS = {
-    Cause.KILLED_BY_SUPERVISOR: _Weight.VICTIM,
-    Cause.STALLED: _Weight.STOOD,
-    Cause.START_TIMEOUT: _Weight.STOOD,
-    Cause.UNKNOWN: _Weight.STOOD,
-    Cause.EXITED_EARLY: _Weight.LEFT,
-    Cause.METAL_GPU_TIMEOUT: _Weight.LEFT,
-    Cause.RING_CONNECT_FAILED: _Weight.LEFT,
-}
-
-
-def fold(certificates: Iterable[DeathCertificate], world_size: int) -> Verdict:
+def fold(certificates: Iterable[DeathCertificate], world_size: int, *, phases_known: bool = True) -> Verdict:
     """Name the rank and the cause. Pure, and the same for every order and repetition of the certificates.
 
     Args:
         certificates: What is known so far; several for one rank count as one.
         world_size: How many ranks the group has.
+        phases_known: Whether the certificates' phases may be told; False for logs that nobody supervised.
     """
     known = _one_per_rank(certificates)
     if not known:
-        return _verdict(Cause.UNKNOWN, None, Confidence.POSSIBLE, "Nothing is known about the death of any rank.")
-    weight = min(_weight(one) for one in known)
-    heaviest = [one for one in known if _weight(one) is weight]
+        return verdict_of(Cause.UNKNOWN, None, Confidence.POSSIBLE, "Nothing is known about the death of any rank.")
+    weight = min(weight_of(one) for one in known)
+    heaviest = [one for one in known if weight_of(one) is weight]
     stalled = [one for one in known if one.diagnosis.cause is Cause.STALLED]
-    losers = [one for one in known if _weight(one) is _Weight.LOST_PEER and not _followed(one, stalled)]
-    all_stand = all(one.diagnosis.cause is Cause.STALLED for one in heaviest)
-    if losers and (weight is _Weight.LOST_PEER or (weight is _Weight.STOOD and all_stand)):
-        return _from_symptoms(losers, known, world_size)
-    if weight is _Weight.VICTIM:
-        return _verdict(Cause.KILLED_BY_SUPERVISOR, None, Confidence.CERTAIN, "Ringwarden stopped the group.")
-    if weight is _Weight.STOOD:
-        return _from_standing(heaviest)
-    return _named(heaviest)
+    losers = [one for one in known if weight_of(one) is Weight.LOST_PEER and not _followed(one, stalled)]
+    all_stand = all(one.diagnosis.cause is Cause.STALLED or _silent(one) for one in heaviest)
+    if losers and (weight is Weight.LOST_PEER or (weight is Weight.STOOD and all_stand)):
+        return _from_symptoms(losers, known, world_size, tell_phase=phases_known)
+    if weight is Weight.VICTIM:
+        return verdict_of(Cause.KILLED_BY_SUPERVISOR, None, Confidence.CERTAIN, "Ringwarden stopped the group.")
+    if weight is Weight.STOOD:
+        return _from_standing(heaviest, tell_phase=phases_known)
+    if weight is Weight.NOT_CONNECTED:
+        return _from_connecting(heaviest, known, world_size)
+    return _named(heaviest, known, world_size, tell_phase=phases_known)
 
 
 def is_final(certificates: Iterable[DeathCertificate], world_size: int) -> bool:
     """Whether no further certificate can change who is named: a primary cause is certain, or every rank is known."""
     known = _one_per_rank(certificates)
-    certain = any(_weight(one) is _Weight.PRIMARY and _certainly_first(one) for one in known)
+    certain = any(weight_of(one) is Weight.PRIMARY and one.diagnosis.confidence is Confidence.CERTAIN for one in known)
     return certain or len(known) >= world_size
-
-
-def _certainly_first(certificate: DeathCertificate) -> bool:
-    """Who was killed from outside is to be named, however unsure it is who killed it."""
-    diagnosis = certificate.diagnosis
-    return diagnosis.confidence is Confidence.CERTAIN or diagnosis.cause is Cause.KILLED_NO_STDERR
-
-
-def _weight(certificate: DeathCertificate) -> _Weight:
-    if certificate.diagnosis.peer_loss:
-        return _Weight.LEFT if _aborted_itself(certificate) else _Weight.LOST_PEER
-    return _WEIGHTS.get(certificate.diagnosis.cause, _Weight.PRIMARY)
 
 
 def _followed(loser: DeathCertificate, stalled: Sequence[DeathCertificate]) -> bool:
@@ -106,11 +56,8 @@ def _followed(loser: DeathCertificate, stalled: Sequence[DeathCertificate]) -> b
     return any(one.node == loser.node and one.died_at_s < loser.died_at_s for one in stalled)
 
 
-def _aborted_itself(certificate: DeathCertificate) -> bool:
-    """MLX's ring says "Aborting" but does not abort: who really died of SIGABRT then did it on its own."""
-    status = certificate.exit_status
-    aborted = status is not None and status.signal == _SIGABRT and _SIGABRT not in certificate.signals_sent
-    return aborted and certificate.diagnosis.cause is Cause.RING_ABORT
+def _silent(one: DeathCertificate) -> bool:
+    return one.diagnosis.cause is Cause.UNKNOWN and one.exit_status is None
 
 
 def _one_per_rank(certificates: Iterable[DeathCertificate]) -> list[DeathCertificate]:
@@ -123,89 +70,113 @@ def _one_per_rank(certificates: Iterable[DeathCertificate]) -> list[DeathCertifi
 
 
 def _preference(one: DeathCertificate) -> tuple[int, int, float, bytes]:
-    return -one.generation, _weight(one), one.died_at_s, msgspec.msgpack.encode(one)
+    return -one.generation, weight_of(one), one.died_at_s, msgspec.msgpack.encode(one)
 
 
-def _named(heaviest: Sequence[DeathCertificate]) -> Verdict:
-    """The earliest is named. Clocks of different nodes cannot be compared, so then it is only likely."""
-    ordered = sorted(heaviest, key=lambda one: (one.died_at_s, one.rank))
-    first = ordered[0]
-    others = tuple(sorted(one.rank for one in ordered[1:]))
+def _first(certificates: Sequence[DeathCertificate]) -> DeathCertificate:
+    """The earliest of each node, and of those the most direct: clocks of different nodes cannot be compared."""
+    nodes = {one.node for one in certificates}
+    earliest = [min((one for one in certificates if one.node == node), key=_earliness) for node in sorted(nodes)]
+    return min(earliest, key=lambda one: (directness(one), _SURENESS[one.diagnosis.confidence], one.rank))
+
+
+def _earliness(one: DeathCertificate) -> tuple[float, int, int, int]:
+    return one.died_at_s, directness(one), _SURENESS[one.diagnosis.confidence], one.rank
+
+
+def _named(
+    heaviest: Sequence[DeathCertificate], known: Sequence[DeathCertificate], world_size: int, *, tell_phase: bool
+) -> Verdict:
+    """Name the first. It is only likely where no clock tells that it was the first."""
+    first = _first(heaviest)
+    others = tuple(one.rank for one in heaviest if one is not first)
+    if others and len(known) == len(heaviest) >= world_size and _killed_together(heaviest):
+        words = (
+            f"{list_ranks([one.rank for one in heaviest])} were killed from outside; which was first is undetermined"
+        )
+        suspects = tuple(one.rank for one in heaviest)
+        return verdict_of(Cause.KILLED_NO_STDERR, None, Confidence.LIKELY, f"{words}.", suspects)
     confidence = first.diagnosis.confidence
-    if others and confidence is Confidence.CERTAIN and len({one.node for one in ordered}) > 1:
+    ordered = all(one.node == first.node and one.died_at_s > first.died_at_s for one in heaviest if one is not first)
+    if confidence is Confidence.CERTAIN and not ordered:
         confidence = Confidence.LIKELY
-    return _about(first, confidence, others)
+    return verdict_about(first, confidence, others, tell_phase=tell_phase)
 
 
-def _from_standing(heaviest: Sequence[DeathCertificate]) -> Verdict:
+def _killed_together(heaviest: Sequence[DeathCertificate]) -> bool:
+    """Every rank was ended by the same signal, and no clock tells one of them apart."""
+    killed = all(one.diagnosis.cause is Cause.KILLED_NO_STDERR for one in heaviest)
+    return killed and len({(one.node, one.died_at_s, one.exit_status) for one in heaviest}) == 1
+
+
+def _from_standing(heaviest: Sequence[DeathCertificate], *, tell_phase: bool) -> Verdict:
     """Of ranks that stood still, the one that is behind is where to look."""
     least = min(one.step for one in heaviest)
     behind = [one for one in heaviest if one.step == least]
     if len(behind) == 1:
         others = tuple(one.rank for one in heaviest if one is not behind[0])
         confidence = Confidence.LIKELY if others else behind[0].diagnosis.confidence
-        return _about(behind[0], confidence, others)
+        return verdict_about(behind[0], confidence, others, tell_phase=tell_phase)
     suspects = tuple(one.rank for one in behind)
-    first = min(behind, key=lambda one: (one.died_at_s, one.rank))
-    kinds = {one.diagnosis.cause for one in behind}
-    kind = first.diagnosis.cause if len(kinds) == 1 else Cause.UNKNOWN
-    words = {Cause.STALLED: "stood still", Cause.START_TIMEOUT: "did not finish starting"}.get(kind, "ended")
-    sentence = f"{_ranks(suspects)} {words} together; which of them is the cause is undetermined."
-    return _verdict(kind, None, Confidence.POSSIBLE, sentence, suspects)
+    kinds = {one.diagnosis.cause for one in behind if not _silent(one)} or {Cause.UNKNOWN}
+    kind = min(kinds) if len(kinds) == 1 else Cause.UNKNOWN
+    words = _STANDING.get(kind, "ended together") if not any(map(_silent, behind)) else "told no cause"
+    if kind is Cause.STALLED and not tell_phase and words != "told no cause":
+        words = behind[0].diagnosis.message
+    sentence = f"{list_ranks(suspects)} {words}; which of them is the cause is undetermined."
+    return verdict_of(kind, None, Confidence.POSSIBLE, sentence, suspects)
 
 
-def _from_symptoms(losers: Sequence[DeathCertificate], known: Sequence[DeathCertificate], world_size: int) -> Verdict:
+def _from_connecting(
+    refused: Sequence[DeathCertificate], known: Sequence[DeathCertificate], world_size: int
+) -> Verdict:
+    """Nobody has a cause of its own, and a ring was not formed: follow who waited for whom to its end."""
+    ranks = [one.rank for one in refused]
+    ends = unreached(ranks, world_size)
+    absent = [rank for rank in ends if rank not in {one.rank for one in known}]
+    kind = Cause.RING_CONNECT_FAILED
+    if not ends:
+        words = "could not connect to their neighbours; where the ring is broken is undetermined"
+        if len(ranks) == 1:
+            words = "could not connect to itself; its hostfile names one rank only"
+        sentence = f"{list_ranks(ranks)} {words}."
+        return verdict_of(kind, ranks[0] if len(ranks) == 1 else None, Confidence.POSSIBLE, sentence, tuple(ranks))
+    rank = (absent or ends)[0]
+    gave_up = f"{list_ranks(ranks, low=True)} could not connect"
+    if absent:
+        sentence = f"Rank {rank} was not there when the ring was formed; {gave_up}."
+        others = tuple(one for one in absent if one != rank)
+        return verdict_of(kind, rank, Confidence.LIKELY, sentence, others)
+    sentence = f"Rank {rank} did not take part in time when the ring was formed; {gave_up}."
+    return verdict_of(kind, rank, Confidence.POSSIBLE, sentence, tuple(ranks))
+
+
+def _from_symptoms(
+    losers: Sequence[DeathCertificate], known: Sequence[DeathCertificate], world_size: int, *, tell_phase: bool
+) -> Verdict:
     """Nobody has a cause of its own: ask whom the ring's neighbours complained about."""
     accusations = [Accusation(one.rank, line) for one in losers for line in (_first_line(one),) if line is not None]
     complaining = {one.rank for one in losers}
-    cause = min(losers, key=lambda one: (one.died_at_s, one.rank)).diagnosis.cause
+    cause = _first(losers).diagnosis.cause
     pointed_at = accused(accusations, world_size)
     silent = tuple(rank for rank in pointed_at if rank not in complaining)
     suspects = silent if len(silent) == 1 else pointed_at
     if len(suspects) == 1 and suspects[0] not in complaining:
         (rank,) = suspects
         own = next((one for one in known if one.rank == rank), None)
-        if own is None or _weight(own) is _Weight.VICTIM:
-            sentence = f"{_ranks(sorted(complaining))} lost the ring connection to rank {rank}, which left no cause."
-            return _verdict(cause, rank, Confidence.POSSIBLE, sentence)
+        if own is None or weight_of(own) is Weight.VICTIM or _silent(own):
+            complainers = list_ranks(sorted(complaining))
+            sentence = f"{complainers} lost the ring connection to rank {rank}, which left no cause."
+            return verdict_of(cause, rank, Confidence.POSSIBLE, sentence)
         if len(complaining) > 1:
-            return _about(own, Confidence.LIKELY)
+            return verdict_about(own, Confidence.LIKELY, (), tell_phase=tell_phase)
     between = tuple(sorted({*suspects, *complaining}))
-    words = f"undetermined between {_ranks(between, low=True)}" if len(between) > 1 else "undetermined"
+    words = f"undetermined between {list_ranks(between, low=True)}" if len(between) > 1 else "undetermined"
     sentence = f"A ring connection was lost; which rank failed first is {words}."
-    return _verdict(cause, None, Confidence.POSSIBLE, sentence, between)
+    return verdict_of(cause, None, Confidence.POSSIBLE, sentence, between)
 
 
 def _first_line(certificate: DeathCertificate) -> str | None:
     """The first line by which the rank told of its loss."""
     lines = (*certificate.diagnosis.evidence, *certificate.stderr_tail)
     return next((line for line in lines if "ocket" in line and ("closed by" in line or "errno" in line)), None)
-
-
-def _about(certificate: DeathCertificate, confidence: Confidence, others: tuple[int, ...] = ()) -> Verdict:
-    diagnosis = certificate.diagnosis
-    clause, separator, detail = diagnosis.message.rstrip(". ").partition("; ")
-    words = " ".join(part for part in (f"Rank {certificate.rank}", clause, _WHILE[certificate.phase]) if part)
-    return Verdict(
-        kind=diagnosis.cause,
-        rank=certificate.rank,
-        confidence=confidence,
-        sentence=f"{words}{separator}{detail}.",
-        advice=diagnosis.advice,
-        retryable=diagnosis.retryable,
-        suspects=others,
-    )
-
-
-def _verdict(
-    kind: Cause, rank: int | None, confidence: Confidence, sentence: str, suspects: tuple[int, ...] = ()
-) -> Verdict:
-    facts = CAUSES[kind]
-    return Verdict(kind, rank, confidence, sentence, facts.advice, facts.retryable, suspects)
-
-
-def _ranks(ranks: Sequence[int], *, low: bool = False) -> str:
-    names = [str(rank) for rank in ranks]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    noun = "rank" if len(names) == 1 else "ranks"
-    return f"{noun if low else noun.capitalize()} {listed}"
