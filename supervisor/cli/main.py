@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
+from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
 from supervisor.exit_code import ExitCode
 from supervisor.settings import SettingsError
 from supervisor.version import version as installed_version
@@ -123,6 +124,9 @@ def why(
     from supervisor.cli.reading import DaemonChoice, show_story  # noqa: PLC0415
 
     show_story(DaemonChoice(url, state_dir, api_key_file), incident, as_json=as_json)
+
+
+app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 
 
 app.command()(diagnose)
