@@ -1,5 +1,7 @@
 """The stderr of one runner, byte for byte in, diagnostics out."""
 
+import re
+
 from diagnostics.evidence import Diagnostic, OperatingSystem, StreamReport
 from diagnostics.finding_table import FindingTable
 from diagnostics.lines import DEFAULT_MAX_LINE_BYTES, Block, Line, LineSplitter
@@ -14,7 +16,7 @@ HINTS = (b"rror", b"ailed", b"aceback (", b"by the peer")
 a flood, one for every keyword does not. Messages that have none of them end a process, so they stand in its last
 lines, and those are all looked at when a report is made."""
 
-_TEXT_HINTS = tuple(hint.decode() for hint in HINTS)
+_HINTED = re.compile("|".join(re.escape(hint.decode()) for hint in HINTS))
 CLOSE_LOOK_LINES = 64
 """How many lines at the end of a stream are looked at without a hint."""
 
@@ -104,7 +106,7 @@ class DiagnosticCollector:
     def _take(self, line: Line) -> list[Diagnostic]:
         self._table.note_line(line.index, line.text)
         fresh: list[Diagnostic] = []
-        suspicious = any(hint in line.text for hint in _TEXT_HINTS)
+        suspicious = _HINTED.search(line.text) is not None
         if suspicious or not self._recogniser.idle:
             previous = self._recent.previous(line.index)
             for finding in self._recogniser.examine(line.index, line.text, previous, suspicious=suspicious):

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from diagnostics.dull_lines import keywords_with_digits
 from diagnostics.errno_tables import describe_errno
 from diagnostics.evidence import OperatingSystem
 from diagnostics.signature import Signature
 from diagnostics.signatures import CATALOGUE
-from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery, warns_of_crash
+from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery, warns_of_crash, was_retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Matcher:
     """
 
     def __init__(self, catalogue: Iterable[Signature]) -> None:
-        self._rows = _by_keyword(catalogue)
+        rows = tuple(catalogue)
+        self._rows = _by_keyword(rows)
+        self.numbered_keywords = keywords_with_digits(rows)
 
     def find(self, text: str, context: str = "") -> list[Match]:
         """Every signature that is found in `text`, in catalogue order. `context` is what raised it."""
@@ -98,7 +101,7 @@ def _is_meant(match: Match, text: str) -> bool:
         return False
     if level_before(text, match.start) is Level.BENIGN and not row.any_level:
         return (row.native and is_glued(text, match.start)) or warns_of_crash(text[: match.start])
-    return row.native or not tells_of_recovery(text)
+    return not (was_retried(text) if row.native else tells_of_recovery(text))
 
 
 def message_of(match: Match, operating_system: OperatingSystem) -> str:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from diagnostics.dull_lines import DullLines
 from diagnostics.evidence import OperatingSystem
 from diagnostics.matcher import WHOLE_CATALOGUE, Match, Matcher, message_of
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
-from diagnostics.text import Level, body, clean, level_before, log_record, tells_of_recovery
+from diagnostics.text import Level, body, clean, level_before, log_record, restored, tells_of_recovery
 from diagnostics.traceback_blocks import Raised, TracebackReader, lone_exception
 
 _LEAVING = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit")
@@ -39,8 +40,7 @@ class Recogniser:
         self._held: Finding | None = None
         self._watch_next = False
         self._told_index = -1
-        self._barren: str | None = None
-        """A line that meant nothing behind itself, so that a flood of it costs little."""
+        self._dull = DullLines(matcher.numbered_keywords)
 
     @property
     def idle(self) -> bool:
@@ -64,22 +64,25 @@ class Recogniser:
             suspicious: Whether the line itself is a reason to look at the one after it.
         """
         self._watch_next = suspicious
-        if raw_text == previous[1] == self._barren and self._held is None and not self._tracebacks.active:
+        quiet = self._held is None and not self._tracebacks.active
+        if quiet and self._dull.has(previous[1], raw_text):
             return []
         findings = self._examine(index, raw_text, previous)
-        self._barren = raw_text if raw_text == previous[1] and not findings else None
-        if findings:
+        still_quiet = quiet and not findings and self._held is None and not self._tracebacks.active
+        if still_quiet and previous[0] != self._told_index:
+            self._dull.add(previous[1], raw_text)
+        if findings and findings[-1].signature.strength > Strength.GENERIC:
             self._told_index = findings[-1].index
         return findings
 
     def _examine(self, index: int, raw_text: str, previous: tuple[int, str]) -> list[Finding]:
-        text = clean(raw_text)
+        text = restored(clean(raw_text))
         record = log_record(text)
         if record is not None:
             level, lines = record
             findings = [] if level is Level.BENIGN else self._record(index, lines)
             return self._release() + findings
-        return self._line(index, text, previous[0], clean(previous[1]))
+        return self._line(index, text, previous[0], restored(clean(previous[1])))
 
     def flush(self) -> list[Finding]:
         """What is still held back, at the end of the stream."""
@@ -131,7 +134,7 @@ class Recogniser:
         return [] if raised is None else [self._exception(raised, text)]
 
     def _end_of_traceback(self, raised: Raised, text: str) -> list[Finding]:
-        if raised.ignored:
+        if raised.ignored or raised.client_left:
             return []
         finding = self._exception(raised, text)
         # An exception that only wraps the one before it adds nothing, unless the catalogue knows its text.

@@ -30,4 +30,5 @@ def root_cause(diagnostics: Iterable[Diagnostic]) -> Diagnostic | None:
     if own is None or symptom is None:
         return own or symptom
     follows = own.signature_id in MERE_ABORTS or own.signature_id == BACKGROUND_EXCEPTION.id
-    return symptom if follows and symptom.line < own.line else own
+    # `what():` stands on the line after the one that says that the process aborts.
+    return symptom if follows and symptom.line <= own.line + 1 else own

@@ -1,5 +1,6 @@
 """Reading one line of a log: escape codes, what stands in front of the message, and whether it only quotes."""
 
+import html
 import json
 import re
 from enum import IntEnum
@@ -24,11 +25,18 @@ _LEVEL = re.compile(
 )
 _QUOTING_KEY = re.compile(r"[\"'](?:content|prompt|text|messages?|input|arguments)[\"']\s*:")
 _RECOVERED = re.compile(
-    r"\b(?:re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back"
+    r"\b(?:backing off|re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back"
     r"|fallback(?! (?:also )?failed)"
     r"|recovered|ignoring|skipping|harmless|non-fatal|continuing)",
     re.IGNORECASE,
 )
+_RETRIED = re.compile(r"\bretrying\b|\battempt \d+ ?(?:of|/) ?\d+|\brecovered\b", re.IGNORECASE)
+_NO_WAY_BACK = ("libc++abi", "terminate called", "what():", "Fatal Python error")
+_MLX_TAGS = (
+    r"(?:METAL|metal::malloc|malloc(?:_or_wait)?|ring|jaccl|nccl|mpi|distributed|load(?:_\w+)?|safetensor|read|write)"
+)
+_DOUBLE_BRACKETS = re.compile(rf"\[\[({_MLX_TAGS})\]\]")
+_LOST_BRACKETS = re.compile(rf"(?:^|(?<=: )|(?<= - ))({_MLX_TAGS}) (?=[A-Z])")
 _CRASH_WARNING = re.compile(r"\bWARN(?:ING)?\b.{0,120}\b(?:crashed|died|terminated)\b")
 _LOGFMT = re.compile(r"(?:time=\S+ )?level=(?P<level>[A-Za-z]+)\b")
 _LOGFMT_TEXT = re.compile(r"\b(?:msg|error|err|stderr)=(?P<value>\"(?:[^\"\\]|\\.)*\"|\S+)")
@@ -49,6 +57,15 @@ class Level(IntEnum):
 def clean(text: str) -> str:
     """`text` without escape codes and trailing white space."""
     return (_ANSI.sub("", text) if "\x1b" in text else text).rstrip()
+
+
+def restored(text: str) -> str:
+    """`text` with the brackets of MLX's tags, and the characters that HTML escapes, as MLX wrote them."""
+    if "&" in text and ";" in text:
+        text = html.unescape(text)
+    if "[[" in text:
+        text = _DOUBLE_BRACKETS.sub(r"[\1]", text)
+    return _LOST_BRACKETS.sub(r"[\1] ", text)
 
 
 def body(text: str) -> str:
@@ -87,6 +104,11 @@ def is_glued(text: str, position: int) -> bool:
 def tells_of_recovery(text: str) -> bool:
     """Whether the line says that the program goes on."""
     return _RECOVERED.search(text) is not None
+
+
+def was_retried(text: str) -> bool:
+    """Whether somebody caught the failure that the line tells of, and tried again."""
+    return _RETRIED.search(text) is not None and not any(words in text for words in _NO_WAY_BACK)
 
 
 def warns_of_crash(text: str) -> bool:

@@ -10,9 +10,14 @@ _FRAME = re.compile(r"^[\s|│+-]*File \"[^\"]+\", line \d+(?:, in |\s*$)")
 _GROUP_EDGE = re.compile(r"^\s*[|│] ?")
 _EXCEPTION = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)+\w+|[A-Z]\w*)(?::(?:\s(?P<message>.*))?)?$")
 _LONE = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*_?[A-Z]\w*(?:Error|Exception|Interrupt))(?::\s(?P<message>.*))?$")
-_IGNORED = re.compile(r"\bException ignored (?:in|on)\b")
+_IGNORED = re.compile(
+    r"\bException ignored (?:in|on)\b|^--- Logging error ---|^Call stack:|^Stack \(most recent call last\)"
+)
+_CONNECTION_LOST = frozenset({"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError", "ClientDisconnect"})
+_SERVER = re.compile(r"socketserver\.py|http/server\.py|wfile\.|starlette/|uvicorn/|aiohttp/web")
 _BACKGROUND = re.compile(
     r"\bException in thread |Task exception was never retrieved|Exception in callback|Unhandled exception in "
+    r"|Exception occurred during processing of request"
 )
 _CHAIN = re.compile(
     r"The above exception was the direct cause of the following|During handling of the above exception, another"
@@ -38,6 +43,12 @@ class Raised:
     ignored: bool = False
     background: bool = False
     chained: bool = False
+
+    @property
+    def client_left(self) -> bool:
+        """Whether an HTTP server only noticed that its client was gone."""
+        lost = self.type_name.rpartition(".")[2] in _CONNECTION_LOST
+        return lost and _SERVER.search(self.context) is not None
 
 
 class TracebackReader:
@@ -68,7 +79,7 @@ class TracebackReader:
             return None
         if _FRAME.match(text):
             if not self._active:
-                self._begin("")
+                self._begin(previous)
             self._frames.append(text.strip(" |│+-")[:400])
             return None
         return self._inside(index, text) if self._active else None

@@ -15,6 +15,7 @@ from diagnostics.signatures.parents import PARENTS
 from diagnostics.signatures.process import PROCESS
 from diagnostics.signatures.python import PYTHON
 from diagnostics.signatures.ring import RING
+from diagnostics.signatures.shells import SHELLS
 from diagnostics.signatures.weights import CORRUPT, WEIGHTS
 
 CATALOGUE: tuple[Signature, ...] = (
@@ -24,6 +25,7 @@ CATALOGUE: tuple[Signature, ...] = (
     *COLLECTIVES,
     *PROCESS,
     *CRASH,
+    *SHELLS,
     *PARENTS,
     *DOWNLOAD,
     *DISK,

@@ -23,7 +23,8 @@ DOWNLOAD: tuple[Signature, ...] = (
         cause=Cause.DOWNLOAD_FAILED,
         keyword="rror",
         pattern=r"(?:RepositoryNotFound|GatedRepo|RevisionNotFound|EntryNotFound"
-        r"|HfHubHTTP|HFValidation|DisabledRepo|LocalTokenNotFound|FileMetadata)Error\b|\bhuggingface_hub\.errors\.\w+",
+        r"|HfHubHTTP|HFValidation|DisabledRepo|LocalTokenNotFound|FileMetadata)Error\b"
+        r"|\bhuggingface_hub\.errors\.(?!CacheNotFound)\w+",
         message="could not get the model from the Hugging Face hub",
         example="huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.",
         source=_HUB,
@@ -45,7 +46,7 @@ DOWNLOAD: tuple[Signature, ...] = (
         id="download.http",
         cause=Cause.DOWNLOAD_FAILED,
         keyword="rror: ",
-        pattern=r"\b(?:httpx2?|httpcore2?|requests\.exceptions|urllib3\.exceptions|aiohttp\.\w+)\.\w+Error: "
+        pattern=r"\b(?:httpx\d?|httpcore\d?|requests\.exceptions|urllib3\.exceptions|aiohttp\.\w+)\.\w+Error: "
         r"|urllib\.error\.\w*Error: ",
         message="could not download; the connection failed",
         example="httpx.ConnectError: [Errno 61] Connection refused",
@@ -57,7 +58,7 @@ DOWNLOAD: tuple[Signature, ...] = (
         id="download.http_timeout",
         cause=Cause.DOWNLOAD_FAILED,
         keyword="Timeout: ",
-        pattern=r"\b(?:httpx2?|httpcore2?|requests\.exceptions)\.(?:Connect|Read|Write|Pool)?Timeout: ",
+        pattern=r"\b(?:httpx\d?|httpcore\d?|requests\.exceptions)\.(?:Connect|Read|Write|Pool)?Timeout: ",
         message="could not download; the server took too long",
         example="httpx.ReadTimeout: The read operation timed out",
         source="httpx, requests",
