@@ -1,0 +1,1 @@
+"""Provoking real failures of real MLX versions, for `scripts/capture`."""
