@@ -21,9 +21,11 @@ from diagnostics.kill import diagnose_sigkill
 from diagnostics.phase import STARTING_PHASES, Phase
 from diagnostics.root_cause import SIGNATURES, strength_of
 from diagnostics.signature import Strength
+from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 
 _ON_REQUEST = (Phase.SHUTTING_DOWN, Phase.SHUTDOWN)
 _OVERRULED_FINDINGS = frozenset({Cause.STALLED, Cause.START_TIMEOUT})
+_OF_PYTHON = frozenset({PYTHON_EXCEPTION.id, BACKGROUND_EXCEPTION.id})
 _MAX_TERMINATION_CHARACTERS = 256 * 1024
 
 
@@ -141,9 +143,11 @@ def _asked_to_leave(diagnostic: Diagnostic) -> bool:
 def _printed_cause(facts: _Facts) -> Diagnosis | None:
     """A line on stderr names this process's own trouble, and the way that it ended does not contradict it."""
     printed = facts.printed
-    if printed is None or printed.symptom:
+    if printed is None or printed.symptom or _asked_to_leave(printed):
         return None
     strength = strength_of(printed)
+    if _was_handled(facts):
+        return None
     if strength is Strength.SPECIFIC:
         ended_by_another = facts.signal in ENDED_FROM_OUTSIDE or facts.signal == SIGSEGV
         return diagnosis_told_by(printed, Confidence.LIKELY if ended_by_another else Confidence.CERTAIN)
@@ -155,6 +159,13 @@ def _printed_cause(facts: _Facts) -> Diagnosis | None:
     return diagnosis_told_by(
         printed, Confidence.CERTAIN if facts.evidence.exit_status is not None else Confidence.LIKELY
     )
+
+
+def _was_handled(facts: _Facts) -> bool:
+    """Python exits with 1 for an exception that nobody handled; a launcher's 0 comes with other words of failure."""
+    status = facts.evidence.exit_status
+    told = facts.evidence.stderr.diagnostics
+    return status is not None and status.code == 0 and all(one.signature_id in _OF_PYTHON for one in told)
 
 
 def _own_signal(facts: _Facts) -> Diagnosis | None:
