@@ -1,7 +1,7 @@
 """An incident told on one screen: what happened, why we think so, what to do, and what was done."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Group
@@ -11,9 +11,12 @@ from rich.text import Text
 from diagnostics.evidence import ExitStatus
 from diagnostics.incident import DeathCertificate, Incident
 from supervisor.cli.terminal import shown
+from supervisor.journal.records import TaskRecord
 
 MAX_EVIDENCE_LINES = 12
 MAX_REQUESTS_SHOWN = 8
+MAX_REQUESTS_TOLD = 3
+MAX_STACK_LINES = 6
 # These have one number everywhere; others differ between macOS and Linux, and the runner may have lived on either.
 _SHARED_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15})
 
@@ -40,8 +43,8 @@ def incident_table(incidents: tuple[Incident, ...]) -> Table:
     return table
 
 
-def incident_story(incident: Incident) -> Group:
-    """Return the whole story of one incident."""
+def incident_story(incident: Incident, tasks: Sequence[TaskRecord] = ()) -> Group:
+    """Return the whole story of one incident; `tasks` are those it ended, as far as the journal has them."""
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -52,10 +55,37 @@ def incident_story(incident: Incident) -> Group:
         facts.add_row("" if number else "ranks", _certificate_line(certificate, incident))
     for number, line in enumerate(_evidence(incident)):
         facts.add_row("" if number else "evidence", line)
+    for number, line in enumerate(_stacks(incident)):
+        facts.add_row("" if number else "stacks", line)
     facts.add_row("then", shown(_what_followed(incident)))
     facts.add_row("requests", shown(_requests(incident)))
+    for task in tasks[:MAX_REQUESTS_TOLD]:
+        facts.add_row("", shown(request_text(task), "dim"))
     headline = shown(f"{incident.incident_id}  {local_time(incident.occurred_at)}", "dim")
     return Group(headline, Text(), shown(incident.message, "bold red"), Text(), facts)
+
+
+def request_text(task: TaskRecord) -> str:
+    """Return what the client asked and what it got; never the prompt."""
+    facts = [f"{task.task_id}: model {task.model}"]
+    if task.prompt_tokens is not None:
+        facts.append(f"{task.prompt_tokens} prompt tokens")
+    if task.completion_tokens is not None:
+        facts.append(f"{task.completion_tokens} tokens emitted")
+    if task.ended_at is not None:
+        facts.append(f"after {task.ended_at - task.started_at:.1f} s")
+    facts += [f"{name}={value}" for name, value in sorted(task.tags.items())]
+    return ", ".join(facts)
+
+
+def _stacks(incident: Incident) -> Iterator[Text]:
+    """Yield the top of what the rank at fault was doing, if it was asked."""
+    root = next((found for found in incident.certificates if found.rank == incident.rank), None)
+    lines = root.stacks.splitlines() if root else []
+    for line in lines[:MAX_STACK_LINES]:
+        yield shown(line, "dim")
+    if len(lines) > MAX_STACK_LINES:
+        yield shown(f"and {len(lines) - MAX_STACK_LINES} lines more (--json shows all)", "dim")
 
 
 def _rank_text(incident: Incident) -> str:

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
+from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
 from supervisor.exit_code import ExitCode
 from supervisor.settings import SettingsError
@@ -111,25 +112,37 @@ def incidents(
 
 
 @app.command()
-def why(
+def why(  # noqa: PLR0917 - typer reads the flags from the signature
     incident: Annotated[
         str | None, typer.Argument(metavar="[INCIDENT|REQUEST]", help="An incident or request id; default: the newest.")
     ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE.zip]", help="Where --bundle writes.")] = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Write all there is about it into one zip, without secrets.")
+    ] = False,
     url: Url = None,
     state_dir: StateDir = None,
     api_key_file: ApiKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell one incident: the sentence, the evidence, what to do, what was done."""
-    from supervisor.cli.reading import DaemonChoice, show_story  # noqa: PLC0415
+    """Tell one incident or request: the sentence, the evidence, what to do, what was done."""
+    from supervisor.cli.reading import DaemonChoice  # noqa: PLC0415
+    from supervisor.cli.why import show_story, write_bundle  # noqa: PLC0415
 
-    show_story(DaemonChoice(url, state_dir, api_key_file), incident, as_json=as_json)
+    choice = DaemonChoice(url, state_dir, api_key_file)
+    if bundle:
+        write_bundle(choice, incident, file)
+    elif file is not None:
+        raise CommandError(f"{file} is one argument too many", "Add --bundle to write a file", ExitCode.USAGE)
+    else:
+        show_story(choice, incident, as_json=as_json)
 
 
 app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 
 
 app.command()(diagnose)
+app.command()(logs)
 
 
 @app.command()

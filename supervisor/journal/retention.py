@@ -40,9 +40,7 @@ def forget(connection: sqlite3.Connection, *, older_than: float, max_bytes: int)
     except BaseException:
         connection.rollback()
         raise
-    # Every page that is given back is a step of the statement.
-    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-    return deleted > 0
+    return _give_back_pages(connection) or deleted > 0
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
@@ -51,6 +49,17 @@ def used_bytes(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * page_bytes
+
+
+def _give_back_pages(connection: sqlite3.Connection) -> bool:
+    """Shorten the file by some of its free pages; return whether there were any."""
+    if not connection.execute("PRAGMA freelist_count").fetchone()[0]:
+        return False
+    # Every page that is given back is a step of the statement.
+    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    # The file itself becomes shorter at a checkpoint, which a quiet journal would not come to.
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return True
 
 
 def _delete_old(connection: sqlite3.Connection, older_than: float) -> dict[str, int]:
