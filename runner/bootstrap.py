@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from diagnostics.phase import Phase
+from diagnostics.termination import describe
 from runner.control import Control, Inbox, Progression, leave_without_supervisor
 from runner.dead_man import DeadMan
-from runner.termination import describe
 from runner.uplink import Uplink
 from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
 from transports.messages import Configure, PhaseChanged, RunnerHello
@@ -106,17 +106,19 @@ def _run(channel: RunnerEnd, uplink: Uplink, options: argparse.Namespace) -> Non
     control.start()
     uplink.send(PhaseChanged(Phase.CONNECTING))
 
-    from runner.engine import load_engine  # noqa: PLC0415 - after the hello
+    from runner.attribution.installation import install  # noqa: PLC0415 - after the hello
+    from runner.engine import load_engine  # noqa: PLC0415
     from runner.last_word import leave_at_any_arrival  # noqa: PLC0415
     from runner.loop import serve, warm_engine  # noqa: PLC0415
 
+    output = install(uplink, configuration.marker_token, leave_without_supervisor)
     engine = load_engine(configuration.engine, configuration)
     with leave_at_any_arrival(options.channel_fd):
         engine.connect()
     warm_engine(engine, uplink, progression)
     control.serving()
     dead_man.serving()
-    serve(configuration, engine, uplink, inbox, progression)
+    serve(configuration, engine, uplink, output, inbox, progression)
     engine.close()
     dead_man.stop()
     uplink.send_last(PhaseChanged(Phase.SHUTDOWN))

@@ -6,6 +6,8 @@ No I/O: every method returns the events to send, and `take_dropped` the tasks th
 import traceback
 from collections.abc import Iterable
 
+from diagnostics.termination import describe
+from runner.attribution import task as working_for
 from runner.engine import Generated, Prefilled, StepOutput, TaskRejection, TextStream
 from runner.plan import PreparedTask
 from runner.stop_sequences import StopScanner
@@ -55,10 +57,7 @@ class Delivery:
         if task is None:
             return []
         self._dropped.append(task_id)
-        try:
-            return [self._finish(task, "cancelled", task.scanner.flush())]
-        except Exception as exc:  # noqa: BLE001 - whatever a text stream raises is that task's end, not the runner's
-            return [self._fail(task_id, exc)]
+        return [self._finish(task, "cancelled", task.scanner.flush())]
 
     def deliver(self, outputs: Iterable[StepOutput]) -> list[RunnerEvent]:
         """Return the events of one step. Outputs of tasks that ended meanwhile are dropped."""
@@ -70,12 +69,13 @@ class Delivery:
             if isinstance(output, Prefilled):
                 events.append(PrefillProgress(output.task_id, output.done, output.total))
                 continue
-            try:
-                self._generated(task, output, events)
-            except Exception as exc:  # noqa: BLE001 - whatever a text stream raises is that task's end, not the runner's
-                if output.finish is None:
-                    self._dropped.append(output.task_id)
-                events.append(self._fail(output.task_id, exc))
+            with working_for(output.task_id):
+                try:
+                    self._generated(task, output, events)
+                except Exception as exc:  # noqa: BLE001 - what a text stream raises is that task's end, not the runner's
+                    if output.finish is None:
+                        self._dropped.append(output.task_id)
+                    events.append(self._fail(output.task_id, exc))
         return events
 
     def take_dropped(self) -> list[str]:
@@ -119,5 +119,8 @@ def rejected(task_id: str, error: Exception) -> TaskRejected:
             n_ctx=error.n_ctx,
         )
     traceback.print_exception(error)
-    message = f"the task failed with {type(error).__name__}: {error}"
-    return TaskRejected(task_id, RejectionCode.TASK_FAILED, message[:_MAX_MESSAGE_CHARACTERS])
+    described = describe(error)
+    message = f"the task failed with {type(error).__name__}: {described.message}"
+    return TaskRejected(
+        task_id, RejectionCode.TASK_FAILED, message[:_MAX_MESSAGE_CHARACTERS], traceback=described.traceback
+    )

@@ -5,6 +5,8 @@ from typing import assert_never
 
 from diagnostics.phase import Phase
 from runner.agreement import Follower, Leader
+from runner.attribution import task as working_for
+from runner.attribution.task_output import TaskOutput
 from runner.control import Inbox, Progression
 from runner.delivery import Delivery, rejected
 from runner.engine import Engine, Generated, StepOutput
@@ -12,6 +14,7 @@ from runner.plan import Plan, decode_plan, encode_plan
 from runner.uplink import Uplink
 from transports.channel import ProtocolViolation
 from transports.messages import (
+    TERMINAL_EVENTS,
     CancelTask,
     Command,
     Configure,
@@ -42,8 +45,11 @@ def warm_engine(engine: Engine, uplink: Uplink, progression: Progression) -> Non
 class _Rounds:
     """What every rank does alike: run rounds, keep count of what is in the engine, say whether it is busy."""
 
-    def __init__(self, engine: Engine, uplink: Uplink, inbox: Inbox, progression: Progression) -> None:
+    def __init__(
+        self, engine: Engine, uplink: Uplink, output: TaskOutput, inbox: Inbox, progression: Progression
+    ) -> None:
         self.uplink = uplink
+        self.output = output
         self._engine = engine
         self._inbox = inbox
         self._progression = progression
@@ -84,21 +90,30 @@ class _Rounds:
             self._engine.remove(plan.remove)
             self._in_engine.difference_update(plan.remove)
         for task in plan.admit:
-            self._engine.admit(task)
+            self.output.begin(task.task_id)
+            with working_for(task.task_id):
+                self._engine.admit(task)
             self._in_engine.add(task.task_id)
         if self._in_engine:
             self.announce(Phase.RUNNING)
         return plan
 
 
-def serve(configuration: Configure, engine: Engine, uplink: Uplink, inbox: Inbox, progression: Progression) -> None:
+def serve(  # noqa: PLR0917 - as many as there are parts
+    configuration: Configure,
+    engine: Engine,
+    uplink: Uplink,
+    output: TaskOutput,
+    inbox: Inbox,
+    progression: Progression,
+) -> None:
     """Serve tasks until all ranks have agreed to leave.
 
     Raises:
         ChannelClosed: When the supervisor is gone.
         ProtocolViolation: When the supervisor sent what this rank cannot have been sent.
     """
-    rounds = _Rounds(engine, uplink, inbox, progression)
+    rounds = _Rounds(engine, uplink, output, inbox, progression)
     if configuration.rank == 0:
         _LeadingRank(rounds, engine).serve()
     else:
@@ -150,12 +165,14 @@ class _LeadingRank:
     def _start(self, command: StartTask) -> RunnerEvent:
         if command.task_id in self._delivery.open_tasks:
             raise ProtocolViolation(f"task {command.task_id} was started twice")
-        try:
-            task = self._engine.prepare(command)
-            event = self._delivery.accept(task, self._engine.text_stream(task))
-        except Exception as exc:  # noqa: BLE001 - a request can make templates and tokenizers raise anything
-            self._leader.settle(command.task_id)
-            return rejected(command.task_id, exc)
+        self._rounds.output.begin(command.task_id)
+        with working_for(command.task_id):
+            try:
+                task = self._engine.prepare(command)
+                event = self._delivery.accept(task, self._engine.text_stream(task))
+            except Exception as exc:  # noqa: BLE001 - a request can make templates and tokenizers raise anything
+                self._leader.settle(command.task_id)
+                return rejected(command.task_id, exc)
         self._leader.admit(task)
         return event
 
@@ -171,6 +188,9 @@ class _LeadingRank:
             self._leader.remove(task_id)
 
     def _send(self, events: list[RunnerEvent]) -> None:
+        for event in events:
+            if isinstance(event, TERMINAL_EVENTS):
+                self._rounds.output.end(event.task_id)
         if events:
             self._rounds.uplink.send(*events)
 
@@ -193,7 +213,19 @@ def _serve_following_rank(rounds: _Rounds) -> None:
                 case _:
                     assert_never(command)
         if follower.must_attend:
-            rounds.begin(b"")
-            plan = rounds.finish()
-            follower.agreed(plan)
-            leaving = plan.leave
+            leaving = _follow_one_round(rounds, follower)
+
+
+def _follow_one_round(rounds: _Rounds, follower: Follower) -> bool:
+    """Take part in a round; return whether it was the last one."""
+    output = rounds.output
+    for result in rounds.begin(b""):
+        if isinstance(result, Generated) and result.finish is not None:
+            output.end(result.task_id)
+    plan = rounds.finish()
+    for task_id in plan.remove:
+        output.end(task_id)
+    for task_id in plan.settled:
+        output.never_began(task_id)
+    follower.agreed(plan)
+    return plan.leave

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
+from runner.attribution import bound
 from runner.engine import Generated, Prefilled, Report, StepOutput
 from runner.plan import PreparedTask
 from transports.messages import Configure, ModelFacts, SamplingParameters, StartTask
 
 if TYPE_CHECKING:
     from runner.mlx_agreement import Broadcast
-    from runner.mlx_binding import Batch, Detokenizer, Model, Tokenizer
+    from runner.mlx_binding import Batch, Detokenizer, LogitsProcessor, Model, Sampler, Tokenizer
 
 _WARM_UP_PROMPT_TOKENS = 8
 _WARM_UP_TOKENS = 4
@@ -134,15 +135,31 @@ class MlxEngine:
         sampling = task.sampling
         assert sampling.max_tokens is not None
         ends = () if sampling.ignore_eos else tuple(self._tokenizer.eos_token_ids)
+        usual = make_sampler(sampling, self._facts.vocabulary_size)
+        sampler = self.sampler(task, usual)
+        usual_processors = make_logits_processors(sampling, len(task.tokens), self._facts.context_tokens)
+        # Both run inside the step, which works for all tasks at once. A sampler that tasks share runs for none of them.
         (uid,) = self._batch.insert(
             [list(task.tokens)],
             max_tokens=[sampling.max_tokens],
-            samplers=[make_sampler(sampling, self._facts.vocabulary_size)],
-            logits_processors=[make_logits_processors(sampling, len(task.tokens), self._facts.context_tokens)],
+            samplers=[usual if sampler is usual else bound(task.task_id, sampler)],
+            logits_processors=[
+                [bound(task.task_id, processor) for processor in self.logits_processors(task, usual_processors)]
+            ],
             stop_sequences=[stop_tokens(ends)],
         )
         self._uids[task.task_id] = uid
         self._task_ids[uid] = task.task_id
+
+    def sampler(self, task: PreparedTask, usual: "Sampler") -> "Sampler":
+        """Return what chooses the task's tokens. For subclasses; another one than the usual runs in its context."""
+        del task
+        return usual
+
+    def logits_processors(self, task: PreparedTask, usual: "list[LogitsProcessor]") -> "Sequence[LogitsProcessor]":
+        """Return what changes the task's logits, in order. For subclasses; each runs in the task's context."""
+        del task
+        return usual
 
     def remove(self, task_ids: Sequence[str]) -> None:
         """Take tasks out of the batch."""

@@ -1,9 +1,24 @@
 """The runner's way up: everything it says goes through here, and nothing after its last word."""
 
 import threading
+from collections.abc import Sequence
+from typing import Protocol
 
 from transports.channel import RunnerEnd
 from transports.messages import Upward
+
+
+class Pending(Protocol):
+    """What goes in front of whatever is sent next."""
+
+    def __call__(self, *, last: bool) -> Sequence[Upward]:
+        """Return it, and forget it. `last` when nothing can be sent after it. Must not block or send."""
+        ...
+
+
+def _nothing(*, last: bool) -> Sequence[Upward]:
+    del last
+    return ()
 
 
 class Uplink:
@@ -13,16 +28,21 @@ class Uplink:
         self._channel = channel
         self._lock = threading.Lock()
         self._over = False
+        self._pending: Pending = _nothing
+
+    def attach(self, pending: Pending) -> None:
+        """Let somebody put events in front of whatever is sent from here on."""
+        self._pending = pending
 
     def send(self, *events: Upward) -> None:
-        """Write events in one go. Blocks while the supervisor does not read.
+        """Write what is pending and these events, in one go. Blocks while the supervisor does not read.
 
         Raises:
             ChannelClosed: When the supervisor is gone.
         """
         with self._lock:
             if not self._over:
-                self._channel.send(*events)
+                self._write(*self._pending(last=False), *events)
 
     def send_last(self, *events: Upward) -> None:
         """Write the runner's last events: nothing can follow them, whatever other threads do.
@@ -33,4 +53,8 @@ class Uplink:
         with self._lock:
             if not self._over:
                 self._over = True
-                self._channel.send(*events)
+                self._write(*self._pending(last=True), *events)
+
+    def _write(self, *events: Upward) -> None:
+        if events:
+            self._channel.send(*events)

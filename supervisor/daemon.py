@@ -24,6 +24,7 @@ from supervisor.launch import GroupSpec
 from supervisor.local_gateway import LocalGateway
 from supervisor.log import configure_log
 from supervisor.model_source import ResolvedModel, resolve_model
+from supervisor.observation import Observation
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.settings import Settings, is_loopback
 from supervisor.state_directory import DaemonRecord, StateDirectory
@@ -71,7 +72,7 @@ async def _serve(
         journal=kept.journal,
         raw_logs=kept.raw_logs,
     )
-    group = _group(settings, state, model, guard, log)
+    group = _group(settings, kept, model, guard, log)
     gateway = LocalGateway(
         group,
         incidents,
@@ -103,9 +104,7 @@ async def _stop_on_signal(group: GroupSupervisor, scope: anyio.CancelScope) -> N
             group.stop()
 
 
-def _group(
-    settings: Settings, state: StateDirectory, model: ResolvedModel, guard: Guard, log: GroupLog
-) -> GroupSupervisor:
+def _group(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, log: GroupLog) -> GroupSupervisor:
     policy = RestartPolicy(
         RestartLimits(
             first_delay_s=settings.backoff_first_s,
@@ -120,8 +119,9 @@ def _group(
         lifecycle=LifecycleLimits(start_timeout_s=settings.start_timeout_s, fatal_grace_s=settings.fatal_grace_s),
         drain_deadline_s=settings.drain_deadline_s,
     )
-    spec = _spec(settings, model, _empty_folder(state.path / "group"))
-    return GroupSupervisor(spec, machine, limits, log, guard)
+    spec = _spec(settings, model, _empty_folder(kept.state.path / "group"))
+    observation = Observation(kept.run_id, sink=kept.journal)
+    return GroupSupervisor(spec, machine, limits, log, guard, observation=observation)
 
 
 def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupSpec:

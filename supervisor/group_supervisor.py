@@ -5,7 +5,7 @@ and the ledger see every event in the order in which it happened.
 """
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, assert_never
 
@@ -14,29 +14,35 @@ from anyio.abc import TaskGroup
 
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed
+from supervisor.capture.captures import Captures
 from supervisor.channel_end import ChannelFull
 from supervisor.core import group as machine
 from supervisor.core.ladder import GRACEFUL, RELEASE
 from supervisor.current_incident import CurrentIncident
+from supervisor.group_tasks import GroupTasks
 from supervisor.guard import Guard
 from supervisor.incident_report import start_failure
 from supervisor.launch import GroupSpec, prepare_generation
+from supervisor.observation import Observation, first_failure, observed_run
 from supervisor.observers import GroupObserver
 from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
 from supervisor.stall_watch import StallWatch
-from supervisor.task_router import RUNNER_TASK_EVENTS, TaskRouter
+from supervisor.task_router import RUNNER_TASK_EVENTS
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
 from transports.messages import (
     TERMINAL_EVENTS,
     CancelTask,
     ModelFacts,
+    OutputStream,
     PhaseChanged,
     Progress,
     Prompt,
     RunnerEvent,
     SamplingParameters,
     StartTask,
+    TaskOutputEnded,
     WakeForTask,
 )
 
@@ -50,6 +56,7 @@ class GroupSupervisor:
         runner_limits: The bounds on each runner.
         observer: Who is told.
         guard: Ends the runners should this process die.
+        observation: Who is told about runs and tasks, and where their records go; nobody and nowhere by default.
     """
 
     def __init__(
@@ -59,12 +66,16 @@ class GroupSupervisor:
         runner_limits: RunnerLimits,
         observer: GroupObserver,
         guard: Guard,
+        *,
+        observation: Observation | None = None,
     ) -> None:
         self.spec = spec
         self.group = group
         self.runners: dict[int, RunnerSupervisor] = {}
         self.facts: ModelFacts | None = None
-        self.tasks = TaskRouter()
+        self._observation = observation or Observation(run_id="")
+        self._captures = Captures(self._observation, model=spec.model_id, node=spec.node, world_size=spec.world_size)
+        self.tasks = GroupTasks(self._captures)
         self._stalls = StallWatch(spec.stall_timeout_s, self.runners)
         self._runner_limits = runner_limits
         self._observer = observer
@@ -76,10 +87,26 @@ class GroupSupervisor:
         self._start_s = 1.0
 
     async def run(self) -> None:
-        """Start the group and keep it going; returns when it was stopped. Cancelling it kills the runners."""
+        """Start the group and keep it going; returns when it was stopped. Cancelling it kills the runners.
+
+        Raises:
+            ObserverFailed: Under `FAIL_FAST` only; the runners are killed.
+        """
+        async with observed_run(self._observation):
+            try:
+                await self._run()
+            except BaseExceptionGroup as group:
+                failed = first_failure(group)
+                raise group if failed is None else failed from None
+            finally:
+                self._captures.close()
+            self._captures.check()
+
+    async def _run(self) -> None:
         async with anyio.create_task_group() as task_group:
             self._task_group = task_group
             task_group.start_soon(self._stalls.watch)
+            task_group.start_soon(self._captures.run)
             self._feed(machine.Start())
             await self._keep_deadlines()
             task_group.cancel_scope.cancel()
@@ -111,18 +138,25 @@ class GroupSupervisor:
         """How long until the group serves, judged by its last start."""
         return (self.restart_in_s or 0.0) + self._start_s
 
-    def start_task(self, wanted_id: str, prompt: Prompt, sampling: SamplingParameters) -> BufferedTaskStream:
-        """Give a task to rank 0 and wake the others for it. The group must be ready.
+    def start_task(
+        self,
+        wanted_id: str,
+        prompt: Prompt,
+        sampling: SamplingParameters,
+        metadata: Mapping[str, str] | None = None,
+    ) -> BufferedTaskStream:
+        """Give a task to rank 0 and wake the others for it. The group must be ready. No runner sees the metadata.
 
         Raises:
+            ObserverFailed: An observer does not let it begin.
             ChannelFull: When a runner leaves too many commands unread.
             FrameViolation: When the task is larger than a frame.
         """
-        stream = self.tasks.open(wanted_id)
+        stream = self.tasks.open(wanted_id, self.group.generation, metadata or {})
         try:
             self.runners[0].send(StartTask(stream.task_id, prompt, sampling))
-        except Exception:
-            self.tasks.withdraw(stream.task_id)
+        except Exception as exc:
+            self.tasks.withdraw(stream.task_id, exc)
             raise
         for rank in range(1, self.spec.world_size):
             self.runners[rank].send(WakeForTask(stream.task_id))
@@ -152,8 +186,8 @@ class GroupSupervisor:
             self._stalls.moved(rank)
         elif isinstance(event, ModelFacts):
             self.facts = event
-        elif rank == 0 and isinstance(event, RUNNER_TASK_EVENTS):
-            if not self.tasks.deliver(event):
+        elif isinstance(event, (*RUNNER_TASK_EVENTS, TaskOutputEnded)):
+            if not self.tasks.deliver(rank, event):
                 self._cancel(event.task_id)
             if isinstance(event, TERMINAL_EVENTS):
                 self._stalls.busy(is_busy=len(self.tasks) > 0)
@@ -161,6 +195,10 @@ class GroupSupervisor:
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """A runner's output goes to the observer."""
         self._observer.on_output(rank, stream, data)
+
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """A runner's output, by tasks."""
+        self.tasks.output(rank, stream, output)
 
     def on_unkillable(self, rank: int, pid: int) -> None:
         """A runner outlived SIGKILL."""
@@ -197,7 +235,9 @@ class GroupSupervisor:
             case machine.BecomeReady():
                 self._became_ready()
             case machine.DeclareVerdict():
-                self._end_tasks(self._incident.declare(action, self.tasks.open_ids(), self._start_s))
+                incident = self._incident.declare(action, self.tasks.open_ids(), self._start_s)
+                self._captures.crashed(incident)
+                self._end_tasks(incident)
             case machine.AddCertificate(certificate):
                 self._incident.add(certificate)
             case machine.ReleaseRanks(ranks, gracefully):
@@ -234,6 +274,7 @@ class GroupSupervisor:
 
     def _rank_died(self, certificate: DeathCertificate) -> None:
         self.runners.pop(certificate.rank, None)
+        self.tasks.rank_gone(certificate)
         if self.group.state is not GroupState.STOPPING:
             self._incident.runner_failed(certificate)
         self._feed(machine.RankDied(certificate))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from transports.markers import new_token
 from transports.messages import Backend, Configure, Parallelism
 
 # The API's secret is none of a runner's business, and a place in somebody else's ring would make MLX join that one.
@@ -129,6 +130,7 @@ def _rank_launch(spec: GroupSpec, generation: int, rank: int, hostfile: Path | N
         max_concurrent_tasks=spec.max_concurrent_tasks,
         prefill_step_tokens=spec.prefill_step_tokens,
         dead_man_s=spec.dead_man_s,
+        marker_token=new_token(),
     )
     return RunnerLaunch(
         rank=rank,

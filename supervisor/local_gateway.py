@@ -1,7 +1,7 @@
 """The supervisor as the HTTP surface sees it: one group on this node."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -89,17 +89,24 @@ class LocalGateway:
 
     @asynccontextmanager
     async def submit(
-        self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str
+        self,
+        model: str,
+        prompt: Prompt,
+        sampling: SamplingParameters,
+        request_id: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[BufferedTaskStream]:
         """Give a task to the group; leaving early cancels it. Waits, bounded, for a group that is not ready.
 
         Raises:
             Refusal: On entering, when the group cannot be asked.
+            ObserverFailed: On entering, when an observer does not let the task begin.
         """
         self._check_model(model)
         await self._until_ready()
         try:
-            stream = self._group.start_task(request_id, prompt, sampling)
+            stream = self._group.start_task(request_id, prompt, sampling, metadata)
         except (ChannelFull, FrameViolation) as exc:
             raise Refusal(
                 RefusalCode.QUEUE_FULL, f"The runner cannot take the request: {exc}.", retry_after_s=5

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed
 from transports.http.gateway import GroupState
-from transports.messages import RunnerEvent, RunnerFailed
+from transports.messages import OutputStream, RunnerEvent, RunnerFailed
 
 
 class RunnerObserver(Protocol):
@@ -15,7 +16,10 @@ class RunnerObserver(Protocol):
         """The runner sent an event of its current generation."""
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
-        """The runner wrote to `stdout` or `stderr`."""
+        """The runner wrote to `stdout` or `stderr`; its markers are taken out."""
+
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """The same output, as far as it is known whose it is; also when only the tasks in flight changed."""
 
     def on_unkillable(self, rank: int, pid: int) -> None:
         """The process outlived SIGKILL; `run` goes on waiting for its exit."""

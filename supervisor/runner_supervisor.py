@@ -23,6 +23,7 @@ from diagnostics.incident import DeathCertificate
 from diagnostics.kill import kill_of
 from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed, AttributedStream
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
 from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
 from supervisor.core import lifecycle as machine
@@ -190,13 +191,19 @@ class RunnerSupervisor:
         self._feed(machine.ChannelEnded())
 
     async def _read_pipe(self, stream: StreamName, fd: int) -> None:
-        def consume(data: bytes) -> None:
-            self._observer.on_output(self.rank, stream, data)
-            if stream == "stderr":
-                for diagnostic in self._collector.feed(data):
-                    self._feed(machine.FatalLine(diagnostic))
+        attributed = AttributedStream(stream, self._launch.configure.marker_token)
+        try:
+            await drain(fd, lambda data: self._on_output(stream, attributed.feed(data, time.monotonic())))
+        finally:
+            self._on_output(stream, attributed.finish())
 
-        await drain(fd, consume)
+    def _on_output(self, stream: StreamName, output: Attributed) -> None:
+        if output.plain:
+            self._observer.on_output(self.rank, stream, output.plain)
+            if stream == "stderr":
+                for diagnostic in self._collector.feed(output.plain):
+                    self._feed(machine.FatalLine(diagnostic))
+        self._observer.on_task_output(self.rank, stream, output)
 
     def _on_upward(self, event: Upward) -> None:
         if isinstance(event, RunnerTerminationError):

@@ -1,12 +1,28 @@
 """Tasks in flight: which are open, who listens to each, and that each listener hears exactly one end."""
 
+from collections.abc import Callable
+
 from diagnostics.incident import Incident
 from supervisor.core.ledger import InFlightLedger
 from supervisor.task_stream import BufferedTaskStream
-from transports.messages import PrefillProgress, TaskAccepted, TaskFinished, TaskRejected, TokenChunk
+from transports.messages import (
+    OUTPUT_EVENTS,
+    ErrorChunk,
+    OutputEvent,
+    PrefillProgress,
+    TaskAccepted,
+    TaskFinished,
+    TaskRejected,
+    TokenChunk,
+)
 
-RunnerTaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished
-RUNNER_TASK_EVENTS = (TaskAccepted, TaskRejected, PrefillProgress, TokenChunk, TaskFinished)
+RunnerTaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | OutputEvent
+RUNNER_TASK_EVENTS = (TaskAccepted, TaskRejected, PrefillProgress, TokenChunk, TaskFinished, *OUTPUT_EVENTS)
+TerminalEvent = TaskFinished | TaskRejected | ErrorChunk
+
+
+def _as_it_is(event: TerminalEvent) -> TerminalEvent:
+    return event
 
 
 class TaskRouter:
@@ -14,10 +30,14 @@ class TaskRouter:
 
     Args:
         max_buffered_events: How far a listener may fall behind.
+        on_end: Called once with each task's terminal event, before its listener hears it; returns what it hears.
     """
 
-    def __init__(self, max_buffered_events: int = 65_536) -> None:
+    def __init__(
+        self, max_buffered_events: int = 65_536, on_end: Callable[[TerminalEvent], TerminalEvent] = _as_it_is
+    ) -> None:
         self._max_buffered_events = max_buffered_events
+        self._on_end = on_end
         self._ledger = InFlightLedger()
         self._streams: dict[str, BufferedTaskStream] = {}
 
@@ -37,13 +57,16 @@ class TaskRouter:
         """Pass a runner's event on; False when its task should be cancelled, because its listener cannot follow."""
         if not self._ledger.observe(event):
             return True
+        if isinstance(event, TaskRejected | TaskFinished):
+            self._end(self._on_end(event))
+            return True
         stream = self._streams.get(event.task_id)
         if stream is None:
             return True
         going_on = stream.put(event)
-        if stream.ended:
+        if not going_on:
             del self._streams[event.task_id]
-        return going_on or isinstance(event, TaskRejected | TaskFinished)
+        return going_on
 
     def withdraw(self, task_id: str) -> None:
         """Take back an `open` whose task could not be given to a runner."""
@@ -58,9 +81,12 @@ class TaskRouter:
     def fail_all(self, incident: Incident) -> None:
         """End every open task with `incident`."""
         for chunk in self._ledger.fail_all(incident):
-            stream = self._streams.pop(chunk.task_id, None)
-            if stream is not None:
-                stream.put(chunk)
+            self._end(self._on_end(chunk))
+
+    def _end(self, event: TerminalEvent) -> None:
+        stream = self._streams.pop(event.task_id, None)
+        if stream is not None:
+            stream.put(event)
 
     def open_ids(self) -> tuple[str, ...]:
         """The tasks in flight, oldest first."""

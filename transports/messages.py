@@ -67,7 +67,10 @@ class SamplingParameters(msgspec.Struct, frozen=True):
 
 
 class Configure(msgspec.Struct, frozen=True, tag=True):
-    """First frame downward, exactly once. `engine` is `module:Class`; `model` is a local folder."""
+    """First frame downward, exactly once. `engine` is `module:Class`; `model` is a local folder.
+
+    `marker_token` makes the runner mark whose output is whose (`transports/markers.py`); it is a secret of the two.
+    """
 
     rank: int
     world_size: int
@@ -79,6 +82,7 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
     max_concurrent_tasks: int
     prefill_step_tokens: int
     dead_man_s: float
+    marker_token: str | None = None
 
 
 class StartTask(msgspec.Struct, frozen=True, tag=True):
@@ -159,7 +163,10 @@ class RejectionCode(StrEnum):
 
 
 class TaskRejected(msgspec.Struct, frozen=True, tag=True):
-    """Terminal. The task, not the runner, is at fault: template error, too long, bad parameter."""
+    """Terminal. The task, not the runner, is at fault: template error, too long, bad parameter.
+
+    `traceback` is for the journal, never for clients; empty for what is a client's own mistake.
+    """
 
     task_id: str
     code: RejectionCode
@@ -167,6 +174,7 @@ class TaskRejected(msgspec.Struct, frozen=True, tag=True):
     parameter: str | None = None
     n_prompt_tokens: int | None = None
     n_ctx: int | None = None
+    traceback: str = ""
 
 
 class PrefillProgress(msgspec.Struct, frozen=True, tag=True):
@@ -197,10 +205,11 @@ class TaskFinished(msgspec.Struct, frozen=True, tag=True):
 
 
 class TaskStdout(msgspec.Struct, frozen=True, tag=True):
-    """A task printed a line at Python level. Not terminal; any number of times."""
+    """A task wrote a line to stdout. Not terminal; any number of times. `attribution` as in `TaskStderr`."""
 
     task_id: str
     line: str
+    attribution: Attribution = "exact"
 
 
 class TaskStderr(msgspec.Struct, frozen=True, tag=True):
@@ -223,6 +232,18 @@ class TaskLog(msgspec.Struct, frozen=True, tag=True):
     logger: str
     message: str
     traceback: str = ""
+
+
+class TaskOutputEnded(msgspec.Struct, frozen=True, tag=True):
+    """A rank has said everything that it has to say about a task. Every rank sends it, once per task that it was sent.
+
+    Rank 0 sends it before the terminal event. What the task wrote to the streams stands before the marker number
+    `serial`; `dropped_lines` could not be sent as events because the supervisor did not keep up.
+    """
+
+    task_id: str
+    serial: int
+    dropped_lines: int = 0
 
 
 class ErrorChunk(msgspec.Struct, frozen=True, tag=True):
@@ -252,8 +273,14 @@ RunnerEvent = (
     | PrefillProgress
     | TokenChunk
     | TaskFinished
+    | TaskStdout
+    | TaskStderr
+    | TaskLog
+    | TaskOutputEnded
 )
-TaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | ErrorChunk
+OutputEvent = TaskStdout | TaskStderr | TaskLog
+OUTPUT_EVENTS = (TaskStdout, TaskStderr, TaskLog)
+TaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | ErrorChunk | OutputEvent
 TERMINAL_EVENTS = (TaskRejected, TaskFinished, ErrorChunk)
 Upward = RunnerEvent | RunnerTerminationError
 

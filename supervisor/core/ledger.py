@@ -11,11 +11,15 @@ from diagnostics.incident import Incident
 from transports.messages import (
     TERMINAL_EVENTS,
     ErrorChunk,
+    OutputEvent,
     PrefillProgress,
     TaskAccepted,
     TaskEvent,
     TaskFinished,
+    TaskLog,
     TaskRejected,
+    TaskStderr,
+    TaskStdout,
     TokenChunk,
 )
 
@@ -59,7 +63,9 @@ class InFlightLedger:
         """Take back an `open` whose task was never given to a runner: nobody is told."""
         del self._open[task_id]
 
-    def observe(self, event: TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished) -> bool:
+    def observe(
+        self, event: TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | OutputEvent
+    ) -> bool:
         """Account for a runner's event; False when it came too late or out of order and must go nowhere."""
         task = self._open.get(event.task_id)
         if task is None or not self._in_order(task, event):
@@ -82,7 +88,7 @@ class InFlightLedger:
                 return task.accepted and event.index == task.tokens_emitted
             case PrefillProgress() | TaskFinished():
                 return task.accepted
-            case TaskRejected() | ErrorChunk():
+            case TaskRejected() | ErrorChunk() | TaskStdout() | TaskStderr() | TaskLog():
                 return True
 
     def fail_all(self, incident: Incident) -> list[ErrorChunk]:

@@ -8,7 +8,7 @@ import pytest
 
 from diagnostics.evidence import RunnerTerminationError
 from diagnostics.phase import Phase
-from runner.termination import describe
+from diagnostics.termination import describe
 from tests.runner.harness import GREEDY, running
 from transports.messages import RejectionCode, SamplingParameters, TaskRejected, TokenChunk
 

@@ -91,10 +91,13 @@ class EventStream:
         with anyio.move_on_after(self._limits.comment_interval_s / 2):
             events = await stream.take()
         if events is None:
-            if answer.opened and self._clock() - self._last_write_s >= self._limits.comment_interval_s / 2:
-                await self._put(answer.comment())
-            return
-        data = b"".join([answer.handle(event) for event in events]) if events else answer.stopped()
+            data = b""
+        else:
+            data = b"".join([answer.handle(event) for event in events]) if events else answer.stopped()
+        # Events that a client is not shown must not keep it in silence.
+        silent_s = self._clock() - self._last_write_s
+        if not data and answer.opened and not answer.ended and silent_s >= self._limits.comment_interval_s / 2:
+            data = answer.comment()
         if data or answer.ended:
             await self._put(data)
 

@@ -1,6 +1,6 @@
 """What the HTTP surface needs from the supervisor. The composition root hands an implementation over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
@@ -110,8 +110,7 @@ class TaskStream(Protocol):
 
 
 class Gateway(Protocol):
-    """The supervisor as HTTP handlers see it. Everything but `incident` is called from the event loop and never blocks.
-    """
+    """The supervisor as HTTP handlers see it. All but `incident` is called from the event loop and never blocks it."""
 
     def models(self) -> tuple[ModelView, ...]: ...
 
@@ -130,9 +129,17 @@ class Gateway(Protocol):
         ...
 
     def submit(
-        self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str
+        self,
+        model: str,
+        prompt: Prompt,
+        sampling: SamplingParameters,
+        request_id: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[TaskStream]:
         """Give a task to the runners. Leaving the context before the terminal event cancels the task.
+
+        The metadata is kept with what is recorded about the task; no runner sees it.
 
         Entering waits while a group restarts, for a bounded time.
 

@@ -13,13 +13,14 @@ from transports.messages import Prompt, SamplingParameters, TaskFinished
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """One request to generate, validated. `include_usage` counts only for streams."""
+    """One request to generate, validated. `include_usage` counts only for streams; no model sees the metadata."""
 
     model: str
     prompt: Prompt
     sampling: SamplingParameters
     stream: bool
     include_usage: bool
+    metadata: dict[str, str] = {}
 
 
 class AnswerIdentity(msgspec.Struct, frozen=True):

@@ -23,7 +23,10 @@ from transports.messages import (
     TaskAccepted,
     TaskEvent,
     TaskFinished,
+    TaskLog,
     TaskRejected,
+    TaskStderr,
+    TaskStdout,
     TokenChunk,
 )
 
@@ -78,7 +81,9 @@ class GenerationEndpoint:
             raise error_of_refusal(refusal) from refusal
 
     def _submit(self, generation: Generation, request_id: str) -> AbstractAsyncContextManager[TaskStream]:
-        return self._gateway.submit(generation.model, generation.prompt, generation.sampling, request_id)
+        return self._gateway.submit(
+            generation.model, generation.prompt, generation.sampling, request_id, metadata=generation.metadata
+        )
 
     async def _collect(self, stream: TaskStream) -> tuple[str, TaskFinished]:
         whole = _WholeAnswer(self._limits)
@@ -120,7 +125,7 @@ class _WholeAnswer:
                 raise error_of_rejection(event, self.tokens)
             case ErrorChunk():
                 raise error_of_incident(event)
-            case TaskAccepted() | PrefillProgress():
+            case TaskAccepted() | PrefillProgress() | TaskStdout() | TaskStderr() | TaskLog():
                 pass
             case _:
                 assert_never(event)

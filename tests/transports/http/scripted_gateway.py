@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 import anyio
@@ -62,7 +62,10 @@ class Gate:
 class Submission:
     """What the HTTP surface asked for, and how it left. `left` and `cancelled` are read by the test's thread."""
 
-    def __init__(self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str) -> None:
+    def __init__(
+        self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str, metadata: dict[str, str]
+    ) -> None:
+        self.metadata = metadata
         self.model = model
         self.prompt = prompt
         self.sampling = sampling
@@ -101,8 +104,16 @@ class ScriptedGateway:
     def incident(self, incident_id: str) -> Incident | None:
         return INCIDENT if incident_id == INCIDENT.incident_id else None
 
-    def submit(self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str) -> "_Context":
-        submission = Submission(model, prompt, sampling, request_id)
+    def submit(
+        self,
+        model: str,
+        prompt: Prompt,
+        sampling: SamplingParameters,
+        request_id: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> "_Context":
+        submission = Submission(model, prompt, sampling, request_id, dict(metadata or {}))
         self.submissions.append(submission)
         self.submitted.set()
         return _Context(self, submission)

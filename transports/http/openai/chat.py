@@ -8,6 +8,7 @@ from transports.http.errors import invalid_request
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter
 from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
 from transports.http.openai.messages import Message, template_messages
+from transports.http.openai.metadata import metadata_of
 from transports.http.openai.sampling import SamplingFields, include_usage_of, refuse_unsupported, sampling_of
 from transports.http.request_body import check_free_form, decode_body
 from transports.messages import ChatPrompt, TaskFinished
@@ -59,6 +60,7 @@ class ChatSurface:
             sampling=sampling_of(request),
             stream=bool(request.stream),
             include_usage=include_usage_of(request),
+            metadata=metadata_of(request.metadata),
         )
 
     def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:

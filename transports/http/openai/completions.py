@@ -5,6 +5,7 @@ import msgspec
 from transports.http.errors import invalid_request
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter
 from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
+from transports.http.openai.metadata import metadata_of
 from transports.http.openai.sampling import SamplingFields, include_usage_of, refuse_unsupported, sampling_of
 from transports.http.request_body import decode_body
 from transports.messages import TaskFinished, TextPrompt, TokenPrompt
@@ -50,6 +51,7 @@ class CompletionSurface:
             sampling=sampling_of(request),
             stream=bool(request.stream),
             include_usage=include_usage_of(request),
+            metadata=metadata_of(request.metadata),
         )
 
     def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:

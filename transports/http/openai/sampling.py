@@ -41,6 +41,7 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    metadata: dict[str, str] | None = None
     n: int | None = None
     ignore_eos: bool | None = None
 
