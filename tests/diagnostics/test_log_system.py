@@ -24,7 +24,7 @@ def told_by(*chunks: str) -> OperatingSystem | None:
         ("[ring] Attempt 0 waiting 1000 ms (error: 111 )", LINUX),
         ("libc++abi: terminating due to uncaught exception of type std::runtime_error", DARWIN),
         ("terminate called after throwing an instance of 'std::runtime_error'", LINUX),
-        ('  File "/Users/mac/run.py", line 3', DARWIN),
+        ('  File "/Users/Ann/run.py", line 3', DARWIN),
         ("ImportError: libfoo.so.1: cannot open shared object file", LINUX),
         ("zsh: killed", None),
         ("[ring] Sending to socket 5 failed with errno 32", None),
