@@ -8,7 +8,7 @@ HIDDEN = "***removed***"
 _SHORTEST_KNOWN_SECRET = 6
 
 _SECRET_NAME = re.compile(
-    r"api[_-]?key|access[_-]?key|private[_-]?key|token(?!s|iz)|secret|passw(?:or)?d|passphrase|pwd|credential|auth(?!or)|cookie|bearer",
+    r"api[_-]?key|access[_-]?key|private[_-]?key|token(?!s|iz)|secret|passw(?:or)?d|passphrase|pwd|credential|auth(?!ors?\b)|cookie|bearer",
     re.IGNORECASE,
 )
 _QUOTED_OR_WORD = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^\s,;\"'}\])&]+)"
@@ -86,8 +86,8 @@ def redacted_value(value: Any, secrets: Sequence[str] = ()) -> Any:
             name: HIDDEN if isinstance(one, str) and is_secret_name(name) else redacted_value(one, secrets)
             for name, one in items
         }
-    if isinstance(value, list):
-        parts = cast("list[Any]", value)
+    if isinstance(value, list | tuple):
+        parts = cast("Sequence[Any]", value)
         if all(isinstance(part, str) for part in parts):
             return redacted("\n".join(parts), secrets).split("\n") if parts else []
         return [redacted_value(part, secrets) for part in parts]
