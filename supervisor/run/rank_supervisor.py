@@ -14,10 +14,13 @@ from diagnostics.classify import classify
 from diagnostics.collector import DiagnosticCollector
 from diagnostics.evidence import DeathEvidence, ExitStatus
 from diagnostics.incident import DeathCertificate
+from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 from supervisor.certificate import OUR_SYSTEM
 from supervisor.core.ladder import RUNG_SIGNALS, Ladder, Rung, Step
 from supervisor.guard import Guard
+from supervisor.memory.reader import MemorySources
+from supervisor.memory.watch import MemoryWatch, open_reader
 from supervisor.process.child import ChildProcess, StreamName, start_child
 from supervisor.process.drain import drain
 from supervisor.process.kept_output import KeptOutput
@@ -31,6 +34,7 @@ AT_ONCE = (Step(Rung.KILL, 5.0),)
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGKILL})
 _UNFINISHED_LINE_S = 0.25
 _NO_DEADLINE_S = 3600.0
+_MEMORY = MemorySources()
 MAX_KEPT_BYTES = 256 * 1024
 
 
@@ -106,19 +110,23 @@ class RankSupervisor:
         if child is None:
             raise RuntimeError("the rank was not started; call start() first")
         readers = [partial(self._read, stream, fd) for stream, fd in child.outputs.items()]
+        memory = MemoryWatch(child.pid, _MEMORY, open_reader(child.pid, _MEMORY))
         try:
             end = await watch_child(
                 child,
                 readers,
                 drain_deadline_s=self._drain_deadline_s,
-                companions=(self._walk_down,),
+                companions=(self._walk_down, memory.sample_forever),
                 guard=self._guard,
             )
+            killed = end.status == ExitStatus(signal=signal.SIGKILL) and signal.SIGKILL not in child.signals_sent
+            found = await memory.evidence(end.exited_at_s, ask_system=killed)
         finally:
             self._child = None
+            memory.close()
             for stream in self._cutters:
                 self._flush(stream, last=True)
-        return self._certificate(child, end), end.status
+        return self._certificate(child, end, found), end.status
 
     async def _read(self, stream: StreamName, fd: int) -> None:
         self.kept[stream] = KeptOutput(MAX_KEPT_BYTES)
@@ -164,14 +172,14 @@ class RankSupervisor:
             with anyio.move_on_after(_NO_DEADLINE_S if deadline is None else max(0.0, deadline - time.monotonic())):
                 await self._ladder_changed.wait()
 
-    def _certificate(self, child: ChildProcess, end: ChildEnd) -> DeathCertificate:
+    def _certificate(self, child: ChildProcess, end: ChildEnd, memory: MemoryEvidence) -> DeathCertificate:
         self._collector.finish()
         report = self._collector.report(drained=end.drained)
         ended_by = None if end.status is None else end.status.signal
         signals = tuple(number for number in child.signals_sent if number in _ENDING or number == ended_by)
         # Nothing is known about what a foreign program was doing, so its sentence gets no such clause.
         phase = Phase.FAILED
-        evidence = DeathEvidence(OUR_SYSTEM, phase, end.status, report, signals_sent=signals)
+        evidence = DeathEvidence(OUR_SYSTEM, phase, end.status, report, signals_sent=signals, memory=memory)
         return DeathCertificate(
             rank=self.launch.rank,
             generation=self.launch.generation,
@@ -184,4 +192,5 @@ class RankSupervisor:
             drained=end.drained,
             signals_sent=signals,
             stderr_tail=report.tail,
+            memory=memory,
         )
