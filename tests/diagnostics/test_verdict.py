@@ -1,6 +1,7 @@
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from diagnostics.cause import Cause
 from diagnostics.causes import CAUSES
@@ -8,6 +9,7 @@ from diagnostics.evidence import ExitStatus
 from diagnostics.incident import Confidence, DeathCertificate, Diagnosis
 from diagnostics.phase import Phase
 from diagnostics.verdict import fold, is_final
+from diagnostics.verdict_weight import Weight, weight_of
 
 CLOSED = "[ring] Socket 3 was closed by the peer"
 SENDING = "[ring] Sending to socket 4 failed with errno 32"
@@ -156,3 +158,76 @@ def test_a_rank_or_suspects_or_nobody_to_blame(few: list[DeathCertificate], worl
     assert verdict.sentence.endswith(".")
     blameless = verdict.kind in (Cause.KILLED_BY_SUPERVISOR, Cause.UNKNOWN)
     assert verdict.rank is not None or verdict.suspects or blameless
+
+
+def refused(rank: int, died_at_s: float = 10.0) -> DeathCertificate:
+    line = "RuntimeError: [ring] Couldn't connect (error: 61)"
+    return certificate(rank, Cause.RING_CONNECT_FAILED, evidence=(line,), died_at_s=died_at_s)
+
+
+def test_who_could_not_connect_points_at_its_right_neighbour() -> None:
+    verdict = fold([refused(1)], 3)
+    assert (verdict.rank, verdict.kind, verdict.confidence) == (2, Cause.RING_CONNECT_FAILED, Confidence.LIKELY)
+    assert verdict.sentence == "Rank 2 was not there when the ring was formed; rank 1 could not connect."
+    late = fold([refused(0), refused(1), certificate(2, Cause.START_TIMEOUT)], 3)
+    assert (late.rank, late.suspects, late.confidence) == (2, (0, 1), Confidence.POSSIBLE)
+    assert fold([refused(0), refused(1)], 2).rank is None
+
+
+def test_a_rank_with_a_reason_of_its_own_is_named_before_who_could_not_connect() -> None:
+    for cause in (Cause.RING_BIND_FAILED, Cause.SEGFAULT, Cause.EXITED_EARLY):
+        assert fold([refused(0, died_at_s=1.0), certificate(1, cause)], 3).rank == 1
+    own_settings = certificate(2, Cause.RING_CONNECT_FAILED, evidence=("RuntimeError: Can't parse address mac:x",))
+    assert fold([refused(0, died_at_s=1.0), own_settings], 3).rank == 2
+
+
+def test_a_phase_that_nobody_saw_is_not_told() -> None:
+    verdict = fold([killed(1)], 2, phases_known=False)
+    assert verdict.sentence == "Rank 1 was killed by SIGKILL from outside Ringwarden; it left no message."
+
+
+MANY = st.lists(CERTIFICATES, max_size=6)
+OWN_CAUSE = (Cause.SEGFAULT, Cause.KILLED_NO_STDERR, Cause.PYTHON_EXCEPTION_OTHER, Cause.RING_BIND_FAILED)
+
+
+@settings(deadline=None)
+@given(MANY, st.sampled_from(OWN_CAUSE), st.sampled_from([1.0, 2.0, 99.0]))
+def test_beside_a_primary_cause_nobody_is_named_who_only_noticed(
+    few: list[DeathCertificate], cause: Cause, died_at_s: float
+) -> None:
+    certificates = [*few, certificate(4, cause, died_at_s=died_at_s, node="c")]
+    verdict = fold(certificates, 6)
+    assert verdict.rank is not None
+    newest = max(one.generation for one in certificates if one.rank == verdict.rank)
+    own = [one for one in certificates if one.rank == verdict.rank and one.generation == newest]
+    assert any(weight_of(one) is Weight.PRIMARY for one in own)
+
+
+@settings(deadline=None)
+@given(MANY, st.lists(st.sampled_from([lost_peer(5, CLOSED), certificate(5, Cause.KILLED_BY_SUPERVISOR)]), min_size=1))
+def test_one_more_victim_changes_nobody_s_name(few: list[DeathCertificate], victims: list[DeathCertificate]) -> None:
+    before = fold(few, 6)
+    named = [one for one in few if one.rank == before.rank and one.diagnosis.cause is before.kind]
+    if any(weight_of(one) <= Weight.LEFT for one in named):
+        after = fold([*few, *victims], 6)
+        assert (after.rank, after.kind) == (before.rank, before.kind)
+
+
+@settings(deadline=None)
+@given(MANY, st.sampled_from([-1e6, -1.5, 0.5, 1e6]))
+def test_clocks_of_other_nodes_never_matter(few: list[DeathCertificate], shift_s: float) -> None:
+    placed = [replace(one, node="ab"[one.rank % 2]) for one in few]
+    shifted = [replace(one, died_at_s=one.died_at_s + (shift_s if one.node == "b" else 0)) for one in placed]
+    assert fold(placed, 4) == fold(shifted, 4)
+
+
+@settings(deadline=None)
+@given(st.lists(CERTIFICATES, max_size=6, unique_by=lambda one: one.rank), st.integers(1, 3))
+def test_a_turned_ring_turns_its_verdict(few: list[DeathCertificate], turn: int) -> None:
+    timed = [replace(one, died_at_s=float(position), node="a", step=0) for position, one in enumerate(few)]
+    turned = [replace(one, rank=(one.rank + turn) % 4) for one in timed]
+    before, after = fold(timed, 4), fold(turned, 4)
+    assert after.kind is before.kind
+    assert {*after.suspects, after.rank} - {None} == {
+        (rank + turn) % 4 for rank in {*before.suspects, before.rank} - {None}
+    }
