@@ -20,6 +20,7 @@ from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.launch import GroupSpec
 from supervisor.memory.reader import MemorySources
+from supervisor.observation import Observation
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
@@ -133,6 +134,8 @@ async def running_group(
     drain_deadline_s: float = 0.25,
     stall_timeout_s: float = 60.0,
     memory: MemorySources | None = None,
+    max_concurrent_tasks: int = 8,
+    observation: Observation | None = None,
 ) -> AsyncGenerator[RunningGroup]:
     """Start a group and stop it at the end, however the test ends; its processes are then gone."""
     environment = {
@@ -150,6 +153,7 @@ async def running_group(
         node="here",
         work_folder=folder,
         environment=environment,
+        max_concurrent_tasks=max_concurrent_tasks,
         stall_timeout_s=stall_timeout_s,
     )
     policy = RestartPolicy(restart or RestartLimits(first_delay_s=0.05, intensity=20))
@@ -161,7 +165,7 @@ async def running_group(
     recorder = Recorder()
     group = Group(world_size, GroupLimits(), policy)
     with Guard() as guard:
-        supervisor = GroupSupervisor(spec, group, limits, recorder, guard)
+        supervisor = GroupSupervisor(spec, group, limits, recorder, guard, observation=observation)
         async with _run_until_left(supervisor):
             yield RunningGroup(supervisor, recorder)
 
