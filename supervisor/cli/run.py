@@ -18,7 +18,7 @@ from supervisor.process.child import StreamName
 from supervisor.run.command import RunOptions, run_program
 from supervisor.run.program_supervisor import CannotStart
 from supervisor.run.ranks import HostfileError, read_hostfile
-from supervisor.settings import load_settings
+from supervisor.settings import default_state_folder, load_settings
 from supervisor.state_directory import StateDirectoryError
 
 
@@ -44,12 +44,18 @@ def run_ranks(
         tags=_tags(tags),
         restart=restart,
         max_restarts=max_restarts,
-        state_folder=settings.state_dir,
+        state_folder=settings.state_dir.absolute(),
         log_folder=None if log_folder is None else _log_folder(log_folder),
         as_json=as_json,
     )
+
+    def verdict(incident: Incident, log_folder: Path) -> str:
+        where = "" if options.state_folder == default_state_folder() else f" --state-dir {options.state_folder}"
+        why = f"ringwarden why {incident.incident_id}{where}"
+        return verdict_text(incident, log_folder, why, coloured=_colour("stderr"))
+
     try:
-        return run_program(options, _verdict, _colour)
+        return run_program(options, verdict, _colour)
     except CannotStart as refusal:
         message, remedy, code = _refusal(command[0], refusal.problem)
         raise CommandError(message, remedy, code) from refusal
@@ -86,7 +92,7 @@ def _log_folder(path: Path) -> Path:
     except OSError as problem:
         message = f"--log-dir {path} cannot be made: {problem.strerror}"
         raise CommandError(message, "Name a folder that you may write to.", ExitCode.USAGE) from problem
-    return path.resolve()
+    return path.absolute()
 
 
 def _refusal(program: str, problem: OSError) -> tuple[str, str, ExitCode]:
@@ -115,7 +121,3 @@ def _refusal(program: str, problem: OSError) -> tuple[str, str, ExitCode]:
 def _colour(stream: StreamName) -> bool:
     target = sys.stdout if stream == "stdout" else sys.stderr
     return target.isatty() and not os.environ.get("NO_COLOR")
-
-
-def _verdict(incident: Incident, log_folder: Path) -> str:
-    return verdict_text(incident, log_folder, coloured=_colour("stderr"))

@@ -12,7 +12,7 @@ COMMAND_TAKES_THE_REST = {"allow_interspersed_args": False}
 
 
 def run(  # noqa: PLR0917 - typer reads the flags from the signature
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="The program and its arguments.")],
     ranks: Annotated[
         int | None, typer.Option("-n", "--ranks", min=1, max=64, help="How many processes. Default: 1.")
     ] = None,

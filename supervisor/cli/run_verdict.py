@@ -15,8 +15,15 @@ from supervisor.cli.terminal import WIDTH_WHEN_PIPED, shown
 MAX_EVIDENCE_LINES = 8
 
 
-def verdict_text(incident: Incident, log_folder: Path, *, coloured: bool) -> str:
-    """Return whole lines for a terminal, or for a file when they are not to be coloured."""
+def verdict_text(incident: Incident, log_folder: Path, why_command: str, *, coloured: bool) -> str:
+    """Return whole lines for a terminal, or for a file when they are not to be coloured.
+
+    Args:
+        incident: The failure.
+        log_folder: Where the ranks' output is.
+        why_command: Tells more about it.
+        coloured: Whether they go to a terminal that takes colours.
+    """
     text = io.StringIO()
     console = Console(
         file=text,
@@ -35,7 +42,7 @@ def verdict_text(incident: Incident, log_folder: Path, *, coloured: bool) -> str
         facts.add_row("" if number else "why", line)
     facts.add_row("what to do", shown(incident.advice))
     facts.add_row("logs", shown(str(log_folder)))
-    facts.add_row("more", shown(f"ringwarden why {incident.incident_id}"))
+    facts.add_row("more", shown(why_command))
     console.print(shown(f"ringwarden: {incident.message}", "bold red"), soft_wrap=True)
     console.print(facts)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())

@@ -123,7 +123,7 @@ class JsonPrinter:
 
 def text_notice(lines: int, size_bytes: int) -> bytes:
     """What a person reads where output is missing."""
-    words = f"{lines} lines ({size_bytes} bytes) are not shown here: the reader was too slow. The log files have them"
+    words = f"{lines} lines ({size_bytes} bytes) are not shown here: the reader was too slow. Look into the log files"
     return f"[ringwarden: {words}]\n".encode()
 
 

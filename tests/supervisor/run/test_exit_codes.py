@@ -37,7 +37,7 @@ def test_one_rank_that_was_killed_ends_all_and_is_named(tmp_path: Path) -> None:
     outcome = run(tmp_path, "-n", "3", *python(KILLS_RANK_1))
     assert outcome.returncode == 137
     assert outcome.stderr.startswith("ringwarden: Rank 1 was killed by SIGKILL")
-    for words in ("killed_no_stderr", "what to do", "Look for memory pressure", str(tmp_path), "ringwarden why inc-"):
+    for words in ("killed_no_stderr", "what to do", str(tmp_path), "ringwarden why inc-"):
         assert words in outcome.stderr
 
 
