@@ -172,7 +172,7 @@ def _logging(task_id: str) -> None:
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("other").info("%s: formatted by %s", task_id, "basicConfig")
     try:
-        raise ValueError(f"{task_id}: inside")
+        int(f"{task_id}: inside")
     except ValueError:
         _LOG.exception("%s: with a traceback", task_id)
     _LOG.error("%d arguments that do not fit", "five")

@@ -173,13 +173,22 @@ async def running_group(
 @asynccontextmanager
 async def _run_until_left(supervisor: GroupSupervisor) -> AsyncGenerator[None]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(supervisor.run)
+        ended = anyio.Event()
+
+        async def run() -> None:
+            try:
+                await supervisor.run()
+            finally:
+                ended.set()
+
+        tasks.start_soon(run)
         try:
             yield
         finally:
-            supervisor.stop()
+            if not ended.is_set():
+                supervisor.stop()
             with anyio.CancelScope(shield=True), anyio.fail_after(30):
-                while supervisor.group.state is not GroupState.STOPPED:
+                while supervisor.group.state is not GroupState.STOPPED and not ended.is_set():
                     await supervisor.changed()
             tasks.cancel_scope.cancel()
 
