@@ -25,6 +25,7 @@ class RawLogLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DEFAULT_LIMITS = RawLogLimits()
+_WRITE_BYTES = 1024 * 1024
 _Stream = tuple[int, int, str]
 
 
@@ -100,17 +101,29 @@ class RawLogs:
                         self._enqueue(key, self._gap(key))
                     if not self._queue:
                         break
-                key, data = self._queue[0]
+                key, pieces = self._next_pieces()
+            data = b"".join(pieces)
             self._write(key, data)
             with self._changed:
                 # Only now: what is being written is in memory, too.
-                self._queue.popleft()
+                for _ in pieces:
+                    self._queue.popleft()
                 self._queued_bytes -= len(data)
                 lost_bytes = 0 if self._queue else self.dropped_bytes - said_bytes
             if lost_bytes:
                 said_bytes += lost_bytes
                 self._observer(f"{lost_bytes} bytes of output are not in the raw logs: the disk was too slow")
         self._close_all()
+
+    def _next_pieces(self) -> tuple[_Stream, list[bytes]]:
+        """Return what one call can write: pieces that follow each other and belong to one stream."""
+        first, size_bytes, pieces = self._queue[0][0], 0, list[bytes]()
+        for key, data in self._queue:
+            size_bytes += len(data)
+            if key != first or (pieces and size_bytes > _WRITE_BYTES):
+                break
+            pieces.append(data)
+        return first, pieces
 
     def _write(self, key: _Stream, data: bytes) -> None:
         generation, rank, stream = key

@@ -23,7 +23,7 @@ from supervisor.journal.schema import TABLES
 from supervisor.journal.tags import column_of
 
 _ROWS_AT_ONCE = 200
-_TYPES = {"generation": "int64", "rank": "int64", "dropped_bytes": "int64", "success": "bool"}
+_TYPES = {"generation": "int64", "rank": "int64", "dropped_bytes": "int64", "success": "bool_"}
 _TIMES = ("started_at", "ended_at")
 
 
