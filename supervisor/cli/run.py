@@ -4,7 +4,6 @@ import errno
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +15,13 @@ from supervisor.exit_code import ExitCode
 from supervisor.journal.tags import TagError
 from supervisor.process.child import StreamName
 from supervisor.run.command import RunOptions, run_program
+from supervisor.run.printer import STDERR, STDOUT
 from supervisor.run.program_supervisor import CannotStart
 from supervisor.run.ranks import HostfileError, read_hostfile
 from supervisor.settings import default_state_folder, load_settings
 from supervisor.state_directory import StateDirectoryError
+
+STDIN = 0
 
 
 def run_ranks(
@@ -35,6 +37,7 @@ def run_ranks(
     as_json: bool,
 ) -> int:
     """Carry out `run`; return its exit code. Blocks until the program is over."""
+    _open_standard_streams()
     settings = load_settings({"state_dir": state_folder}, os.environ, None)
     ring = None if hostfile is None else _ring(hostfile, ranks)
     options = RunOptions(
@@ -119,5 +122,13 @@ def _refusal(program: str, problem: OSError) -> tuple[str, str, ExitCode]:
 
 
 def _colour(stream: StreamName) -> bool:
-    target = sys.stdout if stream == "stdout" else sys.stderr
-    return target.isatty() and not os.environ.get("NO_COLOR")
+    return os.isatty(STDOUT if stream == "stdout" else STDERR) and not os.environ.get("NO_COLOR")
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed before our start; else another file would get its number."""
+    for number in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

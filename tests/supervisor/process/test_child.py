@@ -16,6 +16,7 @@ from supervisor.process import exit_watch
 from supervisor.process.child import ChildProcess, start_child
 from supervisor.process.drain import drain
 from supervisor.process.exit_watch import KqueueExitWatch, open_exit_watch, wait_for_exit
+from supervisor.process.watch import watch_child
 from tests.supervisor.conftest import wait_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left_behind")]
@@ -122,6 +123,16 @@ async def test_signals_reach_the_group_and_are_noted() -> None:
     assert not child.signal_group(signal.SIGTERM)
     psutil.wait_procs(descendants, timeout=20)
     assert not any(process.is_running() for process in descendants)
+
+
+async def test_a_child_that_can_be_reaped_only_later_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on macOS, where kqueue tells of an exit before waitpid does.
+    child, reap, refusals = python("raise SystemExit(7)"), ChildProcess.reap, [None, None, None]
+    monkeypatch.setattr(ChildProcess, "reap", lambda self: refusals.pop() if refusals else reap(self))
+    with anyio.fail_after(20):
+        end_of_child = await watch_child(child, [], drain_deadline_s=0.1)
+    assert end_of_child.status == ExitStatus(code=7)
+    assert not refusals
 
 
 async def test_a_program_that_does_not_exist_leaves_nothing_behind() -> None:

@@ -80,6 +80,12 @@ async def test_the_error_waits_for_all_of_stderr() -> None:
     assert len(error.stderr) == 60_000
 
 
+async def test_a_deadline_that_has_passed_loses_nothing_that_was_written() -> None:
+    error = await failing(python("import os; os.write(2, b'x' * 60_000); os._exit(7)"), drain_deadline_s=0.0)
+    assert len(error.stderr) == 60_000
+    assert len(error.__notes__) == 1
+
+
 async def test_a_grandchild_that_holds_the_pipe_delays_the_error_by_the_drain_deadline_only() -> None:
     program = HOLDS_THE_PIPE + "import sys; print('why', file=sys.stderr, flush=True); sys.exit(4)"
     started_at = time.monotonic()

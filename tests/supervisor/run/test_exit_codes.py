@@ -1,12 +1,14 @@
 """What `ringwarden run` exits with, and what it says last."""
 
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.supervisor.run.program import events, python, run
+from tests.supervisor.run.program import command, environment, events, python, run
 
 KILLS_RANK_1 = """
 import os, signal, time
@@ -156,3 +158,21 @@ def test_the_signal_of_the_root_cause_decides_not_that_of_the_released(tmp_path:
         "time.sleep(600)"
     )
     assert run(tmp_path, "-n", "2", *python(program)).returncode == 128 + signal.SIGUSR2
+
+
+def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
+    line = shlex.join(command(tmp_path, *python("print('into nothing'); raise SystemExit(5)")))
+    assert (
+        subprocess.run(["/bin/sh", "-c", f"{line} <&- >&- 2>&-"], env=environment(), timeout=60, check=False).returncode
+        == 5
+    )
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = run(tmp_path / "file", "--", "true")
+    assert outcome.returncode == 78
+    assert "--state-dir" in outcome.stderr
+    outcome = run(tmp_path, "--log-dir", str(tmp_path / "file" / "logs"), "--", "true")
+    assert outcome.returncode == 64
+    assert "--log-dir" in outcome.stderr
