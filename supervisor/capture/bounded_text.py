@@ -1,51 +1,48 @@
 """Text of any length in bounded memory: its beginning and its end."""
 
-from collections import deque
-
 
 class BoundedText:
     """Collects bytes; when there are too many, those in the middle go, and are counted.
 
     Args:
-        max_bytes: Most that is kept; a quarter of it from the beginning.
+        max_bytes: Most that is kept; a quarter of it from the beginning. Up to twice as much is held meanwhile, so that
+            adding is cheap.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._head_room_bytes = max_bytes // 4
-        self._max_tail_bytes = max_bytes - self._head_room_bytes
-        self._head: list[bytes] = []
-        self._tail: deque[bytes] = deque()
-        self._tail_bytes = 0
-        self.dropped_bytes = 0
+        self._max_head_bytes = max_bytes // 4
+        self._max_tail_bytes = max_bytes - self._max_head_bytes
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped_bytes = 0
 
     def __bool__(self) -> bool:
         return bool(self._head)
 
+    @property
+    def dropped_bytes(self) -> int:
+        """How many are missing in the middle."""
+        return self._dropped_bytes + max(0, len(self._tail) - self._max_tail_bytes)
+
     def add(self, data: bytes) -> None:
-        """Append. Keeps a reference, no copy, unless the bytes are cut."""
-        if self._head_room_bytes:
-            self._head.append(data[: self._head_room_bytes])
-            data = data[self._head_room_bytes :] if len(data) > self._head_room_bytes else b""
-            self._head_room_bytes -= len(self._head[-1])
-        if not data:
-            return
-        self._tail.append(data)
-        self._tail_bytes += len(data)
-        while self._tail_bytes > self._max_tail_bytes:
-            excess, oldest = self._tail_bytes - self._max_tail_bytes, self._tail.popleft()
-            if len(oldest) > excess:
-                self._tail.appendleft(oldest[excess:])
-                oldest = oldest[:excess]
-            self._tail_bytes -= len(oldest)
-            self.dropped_bytes += len(oldest)
+        """Append."""
+        room = self._max_head_bytes - len(self._head)
+        if room:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 2 * self._max_tail_bytes:
+            excess = len(self._tail) - self._max_tail_bytes
+            del self._tail[:excess]
+            self._dropped_bytes += excess
 
     def text(self) -> str:
         """Return what was kept; a note of its own stands where something is missing."""
-        head, tail = b"".join(self._head), b"".join(self._tail)
         if not self.dropped_bytes:
-            return _decode(head + tail)
-        return f"{_decode(head)}\n... {self.dropped_bytes} bytes left out ...\n{_decode(tail)}"
+            return _decode(self._head + self._tail)
+        tail = self._tail[-self._max_tail_bytes :]
+        return f"{_decode(self._head)}\n... {self.dropped_bytes} bytes left out ...\n{_decode(tail)}"
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytearray) -> str:
     return data.decode("utf-8", "replace")
