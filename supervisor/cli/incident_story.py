@@ -69,13 +69,17 @@ def request_text(task: TaskRecord) -> str:
     """Return what the client asked and what it got; never the prompt."""
     facts = [f"{task.task_id}: model {task.model}"]
     if task.prompt_tokens is not None:
-        facts.append(f"{task.prompt_tokens} prompt tokens")
+        facts.append(_counted(task.prompt_tokens, "prompt token"))
     if task.completion_tokens is not None:
-        facts.append(f"{task.completion_tokens} tokens emitted")
+        facts.append(f"{_counted(task.completion_tokens, 'token')} emitted")
     if task.ended_at is not None:
         facts.append(f"after {task.ended_at - task.started_at:.1f} s")
     facts += [f"{name}={value}" for name, value in sorted(task.tags.items())]
     return ", ".join(facts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _stacks(incident: Incident) -> Iterator[Text]:

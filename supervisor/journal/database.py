@@ -29,8 +29,12 @@ class OpenedDatabase(msgspec.Struct, frozen=True):
     moved_to: Path | None
 
 
-def open_for_writing(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> OpenedDatabase:
+def open_for_writing(
+    path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS, *, check: bool = True
+) -> OpenedDatabase:
     """Open or make the database, check it, and bring its schema up to date. Blocks.
+
+    `check` reads the whole file; one that was checked by this process need not be read again.
 
     The connection may be used by one thread at a time; transactions are begun explicitly.
 
@@ -41,12 +45,12 @@ def open_for_writing(path: Path, migrations: Sequence[Sequence[str]] = MIGRATION
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return OpenedDatabase(_open(path, migrations), None)
+        return OpenedDatabase(_open(path, migrations, check=check), None)
     except sqlite3.DatabaseError as problem:
         if not is_corruption(problem):
             raise
     moved_to = _move_aside(path)
-    return OpenedDatabase(_open(path, migrations), moved_to)
+    return OpenedDatabase(_open(path, migrations, check=False), moved_to)
 
 
 def is_corruption(problem: BaseException) -> bool:
@@ -92,14 +96,15 @@ def check_ours(connection: sqlite3.Connection, path: Path, newest: int) -> None:
         )
 
 
-def _open(path: Path, migrations: Sequence[Sequence[str]]) -> sqlite3.Connection:
+def _open(path: Path, migrations: Sequence[Sequence[str]], *, check: bool) -> sqlite3.Connection:
     # Made here so that nobody else can read it; SQLite gives its companions the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         check_ours(connection, path, len(migrations))
         _configure(connection, path)
-        _quick_check(connection)
+        if check:
+            _quick_check(connection)
         migrate(connection, migrations)
     except BaseException:
         connection.close()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psutil
 
 from diagnostics.incident import Incident
-from supervisor.journal.database import open_for_writing
+from supervisor.journal.database import is_corruption, open_for_writing
 from supervisor.journal.records import CapturedLog, Record, TaskRecord
 from supervisor.journal.rows import row_of
 from supervisor.journal.schema import TABLES, TAGGED_TABLES
@@ -50,6 +50,7 @@ class Store:
         self._max_file_bytes = max_file_bytes
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._is_trusted = False
         self.tag_names: frozenset[str] = frozenset()
 
     @property
@@ -73,7 +74,9 @@ class Store:
             OSError: The disk refuses.
         """
         self.abandon()
-        opened = open_for_writing(self.path)
+        is_same_file = self._identity == _identity(self.path)
+        opened = open_for_writing(self.path, check=not (self._is_trusted and is_same_file))
+        self._is_trusted = True
         self._connection = opened.connection
         self._identity = _identity(self.path)
         try:
@@ -119,7 +122,8 @@ class Store:
                 except _BAD_RECORD as problem:
                     refused.append((record, str(problem)))
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as problem:
+            self._is_trusted = not is_corruption(problem)
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
