@@ -14,8 +14,7 @@ from diagnostics.evidence import ExitStatus
 from diagnostics.incident import DeathCertificate
 from supervisor.core import program_group as machine
 from supervisor.guard import Guard
-from supervisor.process.child import StreamName
-from supervisor.run.rank_supervisor import AT_ONCE, RELEASE, RankLaunch, RankSupervisor
+from supervisor.run.rank_supervisor import AT_ONCE, RELEASE, RankLaunch, RankOutput, RankSupervisor
 from supervisor.run.ranks import loopback_ring, rank_environment, write_ring_file
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -32,17 +31,11 @@ class ProgramSpec(msgspec.Struct, frozen=True):
     ring: tuple[tuple[str, ...], ...] | None = None
 
 
-class RunObserver(Protocol):
+class RunObserver(RankOutput, Protocol):
     """Who is told what happens to a run. Called on the event loop; must not block or raise."""
 
     def on_generation(self, generation: int, pids: Mapping[int, int]) -> None:
         """A generation was started."""
-
-    def on_bytes(self, rank: int, stream: StreamName, data: bytes) -> None:
-        """A rank wrote to `stdout` or `stderr`."""
-
-    def on_lines(self, rank: int, stream: StreamName, lines: bytes) -> None:
-        """The same in whole lines."""
 
     def on_rank_ended(self, rank: RankSupervisor, certificate: DeathCertificate, status: ExitStatus | None) -> None:
         """A rank is gone."""

@@ -51,6 +51,11 @@ class RankLaunch(msgspec.Struct, frozen=True):
 class RankOutput(Protocol):
     """Who is told what a rank writes. Called on the event loop; must not block or raise."""
 
+    @property
+    def wants_lines(self) -> bool:
+        """Whether `on_lines` is of any use."""
+        ...
+
     def on_bytes(self, rank: int, stream: StreamName, data: bytes) -> None:
         """Everything, as it came."""
 
@@ -138,6 +143,10 @@ class RankSupervisor:
         self._output.on_bytes(self.launch.rank, stream, data)
         if stream == "stderr":
             self._collector.feed(data)
+        if self._output.wants_lines:
+            self._cut(stream, data)
+
+    def _cut(self, stream: StreamName, data: bytes) -> None:
         cutter = self._cutters[stream]
         lines = cutter.feed(data)
         if lines:

@@ -42,6 +42,7 @@ class RunStory:
         raw: RawOutput,
         verdict_text: Callable[[Incident], str],
     ) -> None:
+        self.wants_lines = printer.wants_lines
         self._printer = printer
         self._say = say
         self._recorder = recorder
@@ -65,13 +66,12 @@ class RunStory:
     def on_bytes(self, rank: int, stream: StreamName, data: bytes) -> None:
         """See `RunObserver`."""
         self._raw.write(self._generation, rank, stream, data)
-        if not self._printer.wants_lines:
+        if not self.wants_lines:
             self._printer.on_output(self._generation, rank, stream, data)
 
     def on_lines(self, rank: int, stream: StreamName, lines: bytes) -> None:
         """See `RunObserver`."""
-        if self._printer.wants_lines:
-            self._printer.on_output(self._generation, rank, stream, lines)
+        self._printer.on_output(self._generation, rank, stream, lines)
 
     def on_rank_ended(self, rank: RankSupervisor, certificate: DeathCertificate, status: ExitStatus | None) -> None:
         """See `RunObserver`."""
