@@ -41,6 +41,7 @@ class Diagnostic(msgspec.Struct, frozen=True):
 
     `evidence` is a bounded excerpt of the stream around the line, in order, and `evidence_lines` the numbers of its
     lines. `symptom` is True for what only says that a peer went away, or what follows from another fault.
+    `handled` ones were caught, as far as the lines around them tell: no failure, unless the process ended right there.
     """
 
     kind: Cause
@@ -53,6 +54,7 @@ class Diagnostic(msgspec.Struct, frozen=True):
     fatal: bool
     symptom: bool
     evidence_lines: tuple[int, ...] = ()
+    handled: bool = False
 
 
 class StreamReport(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class DeathEvidence(msgspec.Struct, frozen=True):
 
     `exit_status` None means that the process has not ended. `signals_sent` is the supervisor's own ledger of signals
     to this process, oldest first; they explain an exit by that signal, unless a finding explains why they were sent.
+    `supervised` is False for a process that nobody watched: then nobody knows who sent a signal, either.
     `memory` None means that nobody looked whether memory ran out.
     """
 
@@ -90,4 +93,5 @@ class DeathEvidence(msgspec.Struct, frozen=True):
     finding: SupervisorFinding | None = None
     signals_sent: tuple[int, ...] = ()
     tasks_in_flight: int = 0
+    supervised: bool = True
     memory: MemoryEvidence | None = None

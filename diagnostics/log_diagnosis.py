@@ -50,7 +50,7 @@ def examine_stream(
         exit_status: How it ended; None where nobody noted it.
         operating_system: Where it ran; decides how signal numbers read.
     """
-    diagnosis = classify(DeathEvidence(operating_system, Phase.RUNNING, exit_status, report))
+    diagnosis = classify(DeathEvidence(operating_system, Phase.RUNNING, exit_status, report, supervised=False))
     root = None if diagnosis.cause in NOTHING_FOUND else root_cause_of(diagnosis, report)
     return LogDiagnosis(root, report.diagnostics, report.unclassified_lines)
 

@@ -7,9 +7,7 @@ from msgspec.structs import replace
 
 from diagnostics.cause import Cause
 from diagnostics.classify import classify
-from diagnostics.diagnosing import crash_by_signal
 from diagnostics.evidence import DeathEvidence, ExitStatus, OperatingSystem, StreamReport, SupervisorFinding
-from diagnostics.exit_status import signal_of
 from diagnostics.incident import Confidence, DeathCertificate, Diagnosis, Verdict
 from diagnostics.phase import Phase
 from diagnostics.ring_forming import Forming, misnumbered, read_forming, ring_size, waiting_ends
@@ -146,7 +144,7 @@ def _certificate(log: RankLog, operating_system: OperatingSystem) -> DeathCertif
 def _diagnosis(log: RankLog, system: OperatingSystem) -> Diagnosis:
     """Its own words first, also of a process that did not end; nothing is said of what only a supervisor can know."""
     status = None if log.alive else log.exit_status
-    evidence = DeathEvidence(system, Phase.RUNNING, status, log.report)
+    evidence = DeathEvidence(system, Phase.RUNNING, status, log.report, supervised=False)
     told = classify(evidence)
     if told.cause is Cause.UNKNOWN and log.alive:
         return classify(replace(evidence, finding=SupervisorFinding(Cause.STALLED, _NOT_ENDED)))
@@ -154,9 +152,6 @@ def _diagnosis(log: RankLog, system: OperatingSystem) -> Diagnosis:
         return replace(told, message="left no message, and how it ended was not noted")
     if told.cause is Cause.EXITED_EARLY:
         return replace(told, message="exited with code 0 while other ranks still needed it")
-    signal = signal_of(status)
-    if told.cause is Cause.KILLED_NO_STDERR and signal is not None and told.evidence_line is None:
-        return replace(told, message=f"{crash_by_signal(signal, system)[1]}; it left no message that explains it")
     return told if status is not None else replace(told, confidence=_at_most_likely(told.confidence))
 
 

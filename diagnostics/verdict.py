@@ -44,8 +44,12 @@ def fold(certificates: Iterable[DeathCertificate], world_size: int, *, phases_kn
 def is_final(certificates: Iterable[DeathCertificate], world_size: int) -> bool:
     """Whether no further certificate can change who is named: a primary cause is certain, or every rank is known."""
     known = _one_per_rank(certificates)
-    certain = any(weight_of(one) is Weight.PRIMARY and one.diagnosis.confidence is Confidence.CERTAIN for one in known)
-    return certain or len(known) >= world_size
+    return len(known) >= world_size or any(weight_of(one) is Weight.PRIMARY and _is_certain(one) for one in known)
+
+
+def _is_certain(one: DeathCertificate) -> bool:
+    """That a rank was killed is a fact, however sure the reason is."""
+    return one.diagnosis.confidence is Confidence.CERTAIN or one.diagnosis.cause is Cause.KILLED_NO_STDERR
 
 
 def _followed(loser: DeathCertificate, stalled: Sequence[DeathCertificate]) -> bool:
