@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from transports.line_joiner import LineJoiner
 from transports.markers import MarkerParser, Segment, TasksChanged
-from transports.messages import OutputStream, TaskStderr, TaskStdout
+from transports.output_events import OutputStream, TaskStderr, TaskStdout
 
 NO_MORE_MARKERS = 2**63
 """The serial of a stream that has ended."""

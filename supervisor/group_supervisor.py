@@ -35,16 +35,15 @@ from transports.messages import (
     TERMINAL_EVENTS,
     CancelTask,
     ModelFacts,
-    OutputStream,
     PhaseChanged,
     Progress,
     Prompt,
     RunnerEvent,
     SamplingParameters,
     StartTask,
-    TaskOutputEnded,
     WakeForTask,
 )
+from transports.output_events import OutputStream, TaskOutputEnded
 
 
 class GroupSupervisor:

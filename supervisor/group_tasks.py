@@ -8,16 +8,8 @@ from supervisor.capture.captures import Captures
 from supervisor.observation import ObserverFailed
 from supervisor.task_router import RunnerTaskEvent, TaskRouter, TerminalEvent
 from supervisor.task_stream import BufferedTaskStream
-from transports.messages import (
-    OUTPUT_EVENTS,
-    ErrorChunk,
-    OutputStream,
-    RejectionCode,
-    TaskAccepted,
-    TaskLog,
-    TaskOutputEnded,
-    TaskRejected,
-)
+from transports.messages import ErrorChunk, RejectionCode, TaskAccepted, TaskRejected
+from transports.output_events import OUTPUT_EVENTS, OutputStream, TaskLog, TaskOutputEnded
 
 
 class GroupTasks:

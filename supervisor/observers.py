@@ -6,7 +6,8 @@ from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
 from transports.http.gateway import GroupState
-from transports.messages import OutputStream, RunnerEvent, RunnerFailed
+from transports.messages import RunnerEvent, RunnerFailed
+from transports.output_events import OutputStream
 
 
 class RunnerObserver(Protocol):

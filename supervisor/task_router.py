@@ -5,16 +5,8 @@ from collections.abc import Callable
 from diagnostics.incident import Incident
 from supervisor.core.ledger import InFlightLedger
 from supervisor.task_stream import BufferedTaskStream
-from transports.messages import (
-    OUTPUT_EVENTS,
-    ErrorChunk,
-    OutputEvent,
-    PrefillProgress,
-    TaskAccepted,
-    TaskFinished,
-    TaskRejected,
-    TokenChunk,
-)
+from transports.messages import ErrorChunk, PrefillProgress, TaskAccepted, TaskFinished, TaskRejected, TokenChunk
+from transports.output_events import OUTPUT_EVENTS, OutputEvent
 
 RunnerTaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | OutputEvent
 RUNNER_TASK_EVENTS = (TaskAccepted, TaskRejected, PrefillProgress, TokenChunk, TaskFinished, *OUTPUT_EVENTS)

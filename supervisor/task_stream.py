@@ -4,15 +4,8 @@ from collections.abc import Sequence
 
 import anyio
 
-from transports.messages import (
-    OUTPUT_EVENTS,
-    TERMINAL_EVENTS,
-    OutputEvent,
-    RejectionCode,
-    TaskEvent,
-    TaskLog,
-    TaskRejected,
-)
+from transports.messages import TERMINAL_EVENTS, RejectionCode, TaskEvent, TaskRejected
+from transports.output_events import OUTPUT_EVENTS, OutputEvent, TaskLog
 
 _EVENT_BYTES = 64
 """What an event weighs beside its text."""

@@ -10,7 +10,7 @@ from runner.attribution.logs import install_logs
 from runner.attribution.task_output import OutputLimits, TaskOutput
 from runner.attribution.tee import TeeStream
 from runner.uplink import Uplink
-from transports.messages import OutputStream
+from transports.output_events import OutputStream
 
 _DEFAULT_LIMITS = OutputLimits()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.attribution.context import current_task
 from runner.attribution.task_output import TaskOutput
-from transports.messages import TaskLog
+from transports.output_events import TaskLog
 
 _MARK = "_ringwarden_reports"
 _MAX_MESSAGE_CHARACTERS = 16 * 1024

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter, deque
 
-from transports.messages import OutputEvent, TaskOutputEnded
+from transports.output_events import OutputEvent, TaskOutputEnded
 
 
 class PendingEvents:

@@ -13,7 +13,8 @@ from runner.uplink import Uplink
 from transports.channel import ChannelClosed
 from transports.line_joiner import LineJoiner
 from transports.markers import MarkerWriter
-from transports.messages import OutputStream, TaskLog, TaskStderr, TaskStdout, Upward
+from transports.messages import Upward
+from transports.output_events import OutputStream, TaskLog, TaskStderr, TaskStdout
 
 _EVENT_BYTES = 64
 """What an event weighs beside its text."""

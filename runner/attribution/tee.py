@@ -5,7 +5,7 @@ import threading
 from typing import Any, TextIO
 
 from runner.attribution.task_output import TaskOutput
-from transports.messages import OutputStream
+from transports.output_events import OutputStream
 
 
 class _Forwarding(threading.local):

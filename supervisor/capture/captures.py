@@ -13,15 +13,8 @@ from supervisor.capture.tags import tags_of
 from supervisor.capture.task_capture import STREAMS, CaptureLimits, Reached, TaskCapture, ended_record
 from supervisor.journal.records import TaskOutcome, TaskRecord
 from supervisor.observation import Observation, ObserverFailed
-from transports.messages import (
-    ErrorChunk,
-    OutputStream,
-    TaskAccepted,
-    TaskFinished,
-    TaskLog,
-    TaskOutputEnded,
-    TaskRejected,
-)
+from transports.messages import ErrorChunk, TaskAccepted, TaskFinished, TaskRejected
+from transports.output_events import OutputStream, TaskLog, TaskOutputEnded
 
 _DEFAULT_LIMITS = CaptureLimits()
 

@@ -8,15 +8,8 @@ import msgspec
 from diagnostics.incident import DeathCertificate
 from supervisor.capture.bounded_text import BoundedText
 from supervisor.journal.records import CapturedLog, TaskOutcome, TaskRecord
-from transports.messages import (
-    ErrorChunk,
-    OutputStream,
-    RejectionCode,
-    TaskFinished,
-    TaskLog,
-    TaskOutputEnded,
-    TaskRejected,
-)
+from transports.messages import ErrorChunk, RejectionCode, TaskFinished, TaskRejected
+from transports.output_events import OutputStream, TaskLog, TaskOutputEnded
 
 STREAMS: tuple[OutputStream, OutputStream] = ("stdout", "stderr")
 Reached = dict[tuple[int, OutputStream], int]

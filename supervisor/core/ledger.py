@@ -11,17 +11,14 @@ from diagnostics.incident import Incident
 from transports.messages import (
     TERMINAL_EVENTS,
     ErrorChunk,
-    OutputEvent,
     PrefillProgress,
     TaskAccepted,
     TaskEvent,
     TaskFinished,
-    TaskLog,
     TaskRejected,
-    TaskStderr,
-    TaskStdout,
     TokenChunk,
 )
+from transports.output_events import OutputEvent, TaskLog, TaskStderr, TaskStdout
 
 
 class OpenTask(msgspec.Struct):

@@ -1,132 +1,17 @@
 """Every line with its task, through real runners: the talking engines of `tests/faults/talking.py`."""
 
-from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from supervisor.journal.records import CapturedLog, Record, TaskOutcome, TaskRecord
-from supervisor.observation import ErrorPolicy, Observation
-from tests.runner import random_model
-from tests.supervisor.group_harness import RunningGroup, eventually, listen, running_group, the_error
-from transports.messages import (
-    OUTPUT_EVENTS,
-    TERMINAL_EVENTS,
-    SamplingParameters,
-    TaskEvent,
-    TaskFinished,
-    TaskLog,
-    TaskRejected,
-    TaskStderr,
-    TaskStdout,
-    TextPrompt,
-)
+from supervisor.journal.records import TaskOutcome
+from tests.supervisor.group_harness import eventually, listen, the_error
+from tests.supervisor.talking_group import FEW, captured, lines, talking, told, without_tokens
+from transports.messages import SamplingParameters, TaskFinished, TaskRejected, TextPrompt
+from transports.output_events import OUTPUT_EVENTS, TaskLog, TaskStderr, TaskStdout
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left_behind")]
-SCRIPT = "tests.faults.talking:TalkingScript"
-MLX = "tests.faults.talking:TalkingMlx"
-FEW = SamplingParameters(temperature=0.0, max_tokens=3)
-
-
-class Kept:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
-
-    def logs(self, task_id: str) -> list[CapturedLog]:
-        return [one for one in self.records if isinstance(one, CapturedLog) and one.task_id == task_id]
-
-    def task(self, task_id: str) -> TaskRecord:
-        """The task's newest record."""
-        return [one for one in self.records if isinstance(one, TaskRecord) and one.task_id == task_id][-1]
-
-
-@asynccontextmanager
-async def talking(folder: Path, **arguments: Any) -> AsyncGenerator[tuple[RunningGroup, Kept]]:
-    kept = Kept()
-    observation = Observation("run-1", sink=kept, policy=ErrorPolicy.FAIL_FAST)
-    defaults: dict[str, Any] = {"engine": SCRIPT, "world_size": 1, "backend": "none"}
-    async with running_group(folder, observation=observation, **{**defaults, **arguments}) as group:
-        await group.ready(1)
-        yield group, kept
-
-
-async def told(group: RunningGroup, task_id: str, speech: str, sampling: SamplingParameters = FEW) -> list[TaskEvent]:
-    return await listen(group.supervisor.start_task(task_id, TextPrompt(speech), sampling))
-
-
-async def captured(kept: Kept, task_id: str) -> CapturedLog:
-    """The record of rank 0, which is there within the settle time."""
-    await eventually(lambda: bool(kept.logs(task_id)), f"the captured log of {task_id}")
-    return kept.logs(task_id)[0]
-
-
-def lines(events: Sequence[TaskEvent], kind: type[TaskStdout | TaskStderr], attribution: str = "exact") -> list[str]:
-    return [event.line for event in events if isinstance(event, kind) and event.attribution == attribution]
-
-
-def without_tokens(found: Sequence[str]) -> list[str]:
-    return [line for line in found if not line.endswith(": a token")]
-
-
-@pytest.mark.mlx
-async def test_sixteen_tasks_at_once_on_the_mlx_engine(tmp_path: Path) -> None:
-    model = random_model.build(tmp_path / "model")
-    sampling = SamplingParameters(temperature=0.0, max_tokens=6, ignore_eos=True)
-    names = [f"task-{number:02}" for number in range(16)]
-    heard: dict[str, list[TaskEvent]] = {}
-    async with talking(tmp_path, engine=MLX, model_path=model, max_concurrent_tasks=16) as (group, kept):
-
-        async def one(name: str) -> None:
-            heard[name] = await told(group, name, "the runner and the ring", sampling)
-
-        async with anyio.create_task_group() as tasks:
-            for name in names:
-                tasks.start_soon(one, name)
-        logs = {name: await captured(kept, name) for name in names}
-        raw = {stream: bytes(group.recorder.output[0, stream]) for stream in ("stdout", "stderr")}
-    for name in names:
-        assert_all_of_it_and_nothing_else(name, heard[name], logs[name])
-    assert b"\x1e" not in raw["stderr"] + raw["stdout"]
-
-
-def assert_all_of_it_and_nothing_else(name: str, events: list[TaskEvent], log: CapturedLog) -> None:
-    assert isinstance(events[-1], TaskFinished), events[-1]
-    assert [isinstance(event, TERMINAL_EVENTS) for event in events].count(True) == 1
-    stdout, stderr = lines(events, TaskStdout), lines(events, TaskStderr)
-    exact_python = [line for line in stderr if "|native|" not in line]
-    warned = [line.partition("Warning: ")[2] for line in exact_python if "Warning: " in line]
-    # `warnings` writes the source line below its message.
-    printed = [line for line in exact_python if "Warning: " not in line and not line.startswith("  warnings.warn")]
-    logged = [event.message for event in events if isinstance(event, TaskLog)]
-    # Python's handler of last resort still prints what no handler takes.
-    assert [line for line in printed if "|log|" in line] == logged
-    printed = [line for line in printed if "|log|" not in line]
-    spoken = Counter(tuple(line.split("|", 2)) for line in [*stdout, *printed, *logged, *warned])
-    assert {owner for owner, *_ in spoken} == {name}
-    said = {kind: {what for _, one, what in spoken if one == kind} for kind in ("print", "stderr", "log", "thread")}
-    said["warning"] = {what for _, one, what in spoken if one == "warning"}
-    # In each place the calls are numbered: nothing is missing between them, nothing came twice.
-    assert set(spoken.values()) == {1}
-    assert len({frozenset(whats) for whats in said.values()}) == 1
-    for place, fewest in (("prepare", 1), ("text", 6), ("logits", 6), ("sampler", 6)):
-        numbers = sorted(int(what.partition("|")[2]) for what in said["print"] if what.startswith(place))
-        assert numbers == list(range(len(numbers)))
-        assert len(numbers) >= fewest, place
-    native = [line for line in log.stderr.splitlines() if line.startswith(f"{name}|native|")]
-    assert {line.split("|", 2)[2] for line in native} == said["print"]
-    own = [line for line in log.stdout.splitlines() if line]
-    assert Counter(own) == Counter(stdout)
-    assert log.dropped_bytes == 0
-    assert log.success
 
 
 async def test_native_lines_are_exact_for_one_task_and_shared_by_several(tmp_path: Path) -> None:

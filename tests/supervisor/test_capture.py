@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.attribution import NO_MORE_MARKERS, Attributed, AttributedStream
@@ -17,7 +17,8 @@ from supervisor.journal.tags import check_tags
 from supervisor.observation import Observation
 from tests.supervisor.group_harness import eventually
 from transports.markers import MarkerWriter, Segment
-from transports.messages import OutputStream, TaskFinished, TaskLog, TaskOutputEnded, TaskStderr
+from transports.messages import TaskFinished
+from transports.output_events import OutputStream, TaskLog, TaskOutputEnded, TaskStderr
 
 pytestmark = pytest.mark.anyio
 TOKEN = "A" * 22
@@ -25,6 +26,7 @@ WRITER = MarkerWriter(TOKEN)
 FINISHED = TaskFinished("a", "stop", 1, 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=30), max_size=20))
 def test_text_keeps_its_two_ends_and_counts_the_rest(pieces: list[bytes]) -> None:
     text, whole = BoundedText(40), b"".join(pieces)
@@ -39,6 +41,7 @@ def test_text_keeps_its_two_ends_and_counts_the_rest(pieces: list[bytes]) -> Non
         assert text.text() == whole[:10].decode("utf-8", "replace") + note + whole[-30:].decode("utf-8", "replace")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=64), st.text(max_size=20), max_size=16))
 def test_any_metadata_becomes_tags_that_the_journal_takes(metadata: dict[str, str]) -> None:
     tags = tags_of(metadata)
@@ -51,6 +54,7 @@ def test_names_stay_readable() -> None:
     assert tags == {"user_id": "1", "user_id_2": "2", "tag_3rd": "3", "experiment": "4"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=8))
 def test_native_lines_do_not_depend_on_the_chunking(cuts: list[int]) -> None:
     data = (
@@ -111,6 +115,7 @@ def wrote(subject: Captures, stream: OutputStream, text: bytes, serial: int) -> 
     subject.output(0, stream, Attributed(text, (Segment(text, ("a",), True),), (), serial))
 
 
+@settings(deadline=None)
 @given(st.permutations(["end", "last word", "stdout", "stderr"]))
 def test_a_record_waits_for_the_last_word_on_all_three_ways(order: list[str]) -> None:
     kept = Kept()

@@ -23,12 +23,10 @@ from transports.messages import (
     TaskAccepted,
     TaskEvent,
     TaskFinished,
-    TaskLog,
     TaskRejected,
-    TaskStderr,
-    TaskStdout,
     TokenChunk,
 )
+from transports.output_events import TaskLog, TaskStderr, TaskStdout
 
 
 class GenerationEndpoint:

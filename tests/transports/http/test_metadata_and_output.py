@@ -9,7 +9,8 @@ import pytest
 
 from tests.transports.http.scripted_gateway import TASK, Gate, ScriptedGateway, accepted, finished, token
 from tests.transports.http.serving import RawClient, chat_body, serving, sse_events
-from transports.messages import TaskEvent, TaskLog, TaskStderr, TaskStdout
+from transports.messages import TaskEvent
+from transports.output_events import TaskLog, TaskStderr, TaskStdout
 
 PATHS = {"/v1/chat/completions": {}, "/v1/completions": {"prompt": "hi"}}
 PRINTED = (TaskStdout(TASK, "out"), TaskStderr(TASK, "err", "shared"), TaskLog(TASK, 30, "logger", "text"))
