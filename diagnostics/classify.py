@@ -55,7 +55,7 @@ class _Facts:
         self.printed = evidence.stderr.root_cause
         self.signal = signal_of(evidence.exit_status)
         self.ours = self.signal is not None and self.signal in evidence.signals_sent
-        self.symptom = next((one for one in evidence.stderr.diagnostics if one.symptom), None)
+        self.symptom = next((one for one in evidence.stderr.diagnostics if one.symptom and not one.handled), None)
 
     @property
     def exit_words(self) -> str:
@@ -165,7 +165,19 @@ def _was_handled(facts: _Facts) -> bool:
     """Python exits with 1 for an exception that nobody handled; a launcher's 0 comes with other words of failure."""
     status = facts.evidence.exit_status
     told = facts.evidence.stderr.diagnostics
-    return status is not None and status.code == 0 and all(one.signature_id in _OF_PYTHON for one in told)
+    return (
+        status is not None and status.code == 0 and all(one.handled or one.signature_id in _OF_PYTHON for one in told)
+    )
+
+
+def _handled_after_all(facts: _Facts) -> Diagnosis | None:
+    """What seemed handled, last of all before the process left with an error: its end decides that it was not."""
+    status, stderr = facts.evidence.exit_status, facts.evidence.stderr
+    told = max((one for one in stderr.diagnostics if one.handled), key=lambda one: one.line, default=None)
+    if told is None or status is None or not status.code:
+        return None
+    at_the_end = stderr.total_lines - told.line <= len(stderr.tail)
+    return diagnosis_told_by(told, Confidence.LIKELY) if at_the_end else None
 
 
 def _own_signal(facts: _Facts) -> Diagnosis | None:
@@ -188,7 +200,8 @@ def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
     )
     if facts.signal == SIGKILL and facts.evidence.memory is not None:
         return diagnose_sigkill(facts.evidence.memory, facts.evidence.phase, said, facts.evidence.stderr.tail)
-    message = f"was killed by {name} from outside Ringwarden; {said}"
+    sender = " from outside Ringwarden" if facts.evidence.supervised else ""
+    message = f"was killed by {name}{sender}; {said}"
     return diagnosis_of(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
 
 
@@ -231,6 +244,7 @@ RULES: tuple[Callable[[_Facts], Diagnosis | None], ...] = (
     _own_signal,
     _killed_from_outside,
     _lost_peer,
+    _handled_after_all,
     _exit_signal,
     _exit_code,
 )

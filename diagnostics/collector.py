@@ -4,10 +4,11 @@ import re
 
 from diagnostics.evidence import Diagnostic, OperatingSystem, StreamReport
 from diagnostics.finding_table import FindingTable
+from diagnostics.hindsight import LINES_OF_A_QUOTATION, Hindsight
 from diagnostics.lines import DEFAULT_MAX_LINE_BYTES, Block, Line, LineSplitter
 from diagnostics.matcher import WHOLE_CATALOGUE, Matcher
 from diagnostics.recent_lines import RecentLines
-from diagnostics.recogniser import Recogniser
+from diagnostics.recogniser import Finding, Recogniser
 from diagnostics.root_cause import root_cause
 from diagnostics.text import clean
 
@@ -49,6 +50,7 @@ class DiagnosticCollector:
         self._max_diagnostics = max_diagnostics
         self._splitter = LineSplitter(max_line_bytes)
         self._recogniser = Recogniser(operating_system, matcher)
+        self._hindsight = Hindsight()
         self._table = FindingTable(evidence_lines, max_diagnostics)
         self._recent = RecentLines(max(CLOSE_LOOK_LINES, 2 * evidence_lines), max_line_bytes)
         self._total_bytes = 0
@@ -93,7 +95,8 @@ class DiagnosticCollector:
 
     def _is_noise(self, block: Block) -> bool:
         raw = block.raw
-        if not self._recogniser.idle or not self._table.idle or any(hint in raw for hint in HINTS):
+        busy = not (self._recogniser.idle and self._hindsight.idle and self._table.idle)
+        if busy or any(hint in raw for hint in HINTS):
             return False
         # The end of an over-long segment belongs to lines already noted: that takes the exact way.
         return not block.repeated_bytes or (b"\n" not in raw and b"\r" not in raw)
@@ -106,28 +109,51 @@ class DiagnosticCollector:
     def _take(self, line: Line) -> list[Diagnostic]:
         self._table.note_line(line.index, line.text)
         fresh: list[Diagnostic] = []
-        suspicious = _HINTED.search(line.text) is not None
-        if suspicious or not self._recogniser.idle:
-            previous = self._recent.previous(line.index)
-            for finding in self._recogniser.examine(line.index, line.text, previous, suspicious=suspicious):
-                before = self._recent.between(finding.index - self._evidence_lines, finding.index)
-                diagnostic = self._table.add(finding, [(index, clean(text)) for index, text in before])
-                if diagnostic is not None:
-                    fresh.append(diagnostic)
+        for finding in self._settled(line):
+            around = [*self._recent.between(finding.index - self._evidence_lines, line.index), (line.index, line.text)]
+            before = [(index, clean(text)) for index, text in around if index < finding.index]
+            after = [(index, clean(text)) for index, text in around if index > finding.index]
+            diagnostic = self._table.add(finding, before, after[: self._evidence_lines])
+            if diagnostic is not None:
+                fresh.append(diagnostic)
         self._recent.put(line)
         return fresh
+
+    def _settled(self, line: Line) -> list[Finding]:
+        findings: list[Finding] = []
+        suspicious = _HINTED.search(line.text) is not None
+        in_traceback = self._recogniser.in_traceback
+        if suspicious or not self._recogniser.idle:
+            previous = self._recent.previous(line.index)
+            findings = self._recogniser.examine(line.index, line.text, previous, suspicious=suspicious)
+        if not findings and self._hindsight.idle:
+            return findings
+        in_traceback = in_traceback or self._recogniser.in_traceback
+        return self._hindsight.judge(line.index, line.text, findings, self._lines_before, in_traceback=in_traceback)
+
+    def _lines_before(self, index: int) -> list[tuple[int, str]]:
+        return self._recent.between(index - LINES_OF_A_QUOTATION, index)
 
     def _look_closely(self, lines: list[tuple[int, str]]) -> FindingTable:
         """Look at every one of the last lines, whether or not it has a hint."""
         table = FindingTable(self._evidence_lines, self._max_diagnostics)
-        recogniser = Recogniser(self._system, self._matcher)
+        recogniser, hindsight = Recogniser(self._system, self._matcher), Hindsight()
         previous = (0, "")
-        findings = list(self._recogniser.held)
+        findings = [*self._hindsight.pending, *self._recogniser.held]
+
+        def lines_before(index: int) -> list[tuple[int, str]]:
+            return [one for one in lines if index - LINES_OF_A_QUOTATION <= one[0] < index]
+
         for index, text in lines:
-            findings += recogniser.examine(index, text, previous)
+            in_traceback = recogniser.in_traceback
+            found = recogniser.examine(index, text, previous)
+            in_traceback = in_traceback or recogniser.in_traceback
+            findings += hindsight.judge(index, text, found, lines_before, in_traceback=in_traceback)
             previous = (index, text)
-        findings += recogniser.flush()
+        findings += [*hindsight.pending, *recogniser.flush()]
         for finding in findings:
+            if finding.index in self._hindsight.dismissed:
+                continue
             before = [(index, clean(text)) for index, text in lines if index < finding.index]
             after = [(index, clean(text)) for index, text in lines if index > finding.index]
             table.add(finding, before, after[: self._evidence_lines])

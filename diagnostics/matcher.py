@@ -9,7 +9,16 @@ from diagnostics.errno_tables import describe_errno
 from diagnostics.evidence import OperatingSystem
 from diagnostics.signature import Signature
 from diagnostics.signatures import CATALOGUE
-from diagnostics.text import Level, is_glued, is_quoted, level_before, tells_of_recovery, warns_of_crash, was_retried
+from diagnostics.text import (
+    Level,
+    is_glued,
+    is_prose,
+    is_quoted,
+    level_before,
+    tells_of_recovery,
+    warns_of_crash,
+    was_retried,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,11 @@ def _by_keyword(catalogue: Iterable[Signature]) -> dict[str, list[_Row]]:
     return rows
 
 
-_SOURCE_CODE = re.compile(r"^\s+(?:raise|except|return|from|import|assert|if|msg ?=)\b|^\s*File \"")
+_SOURCE_CODE = re.compile(
+    r"^\s+(?:raise|except|return|from|import|assert|if|msg ?=)\b|^\s*File \""
+    r"|^(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,40} [A-Z]|\b(?:XFAIL|PASSED|SKIPPED)\b"
+)
+"""Lines that show code, one of git's commits, or a test that went as expected."""
 _MAX_GROUP_CHARACTERS = 160
 
 
@@ -97,7 +110,7 @@ class Matcher:
 
 def _is_meant(match: Match, text: str) -> bool:
     row = match.signature
-    if is_quoted(text, match.start) or _SOURCE_CODE.match(text):
+    if is_quoted(text, match.start) or _SOURCE_CODE.search(text, 0, match.start) or is_prose(text, match.start):
         return False
     if level_before(text, match.start) is Level.BENIGN and not row.any_level:
         return (row.native and is_glued(text, match.start)) or warns_of_crash(text[: match.start])

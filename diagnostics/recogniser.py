@@ -1,6 +1,6 @@
 """One stream's lines -> findings: signatures, tracebacks, wrapped messages, JSON records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostics.dull_lines import DullLines
 from diagnostics.evidence import OperatingSystem
@@ -8,7 +8,7 @@ from diagnostics.matcher import WHOLE_CATALOGUE, Match, Matcher, message_of
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 from diagnostics.text import Level, body, clean, level_before, log_record, restored, tells_of_recovery
-from diagnostics.traceback_blocks import Raised, TracebackReader, lone_exception
+from diagnostics.traceback_blocks import Raised, TracebackReader, is_ignored, lone_exception
 
 _LEAVING = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit")
 """Exceptions that mean "asked to leave", not "broken": weaker than any other."""
@@ -16,13 +16,20 @@ _LEAVING = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A recognised line. Findings with the same `key` are the same failure, seen again."""
+    """A recognised line. Findings with the same `key` are the same failure, seen again.
+
+    `raised` ones stand at the end of a traceback; `announced` says that a warning in front of it spoke of it, `handled`
+    that the program went on: no failure then, unless the process ended there after all.
+    """
 
     signature: Signature
     index: int
     text: str
     message: str
     key: str
+    raised: bool = False
+    announced: bool = False
+    handled: bool = False
 
 
 class Recogniser:
@@ -46,6 +53,11 @@ class Recogniser:
     def idle(self) -> bool:
         """Whether a line without anything suspicious in it may be left out."""
         return self._held is None and not self._watch_next and not self._tracebacks.active
+
+    @property
+    def in_traceback(self) -> bool:
+        """Whether the next line may belong to a traceback."""
+        return self._tracebacks.active
 
     @property
     def held(self) -> tuple[Finding, ...]:
@@ -109,7 +121,7 @@ class Recogniser:
                 return self._wrapped(wrapped, previous_index, previous)
         if match is not None:
             return self._matched(match, index, text)
-        return self._release() + self._lone(index, text, content)
+        return self._release() + ([] if is_ignored(previous) else self._lone(index, text, content))
 
     def _matched(self, match: Match, index: int, text: str) -> list[Finding]:
         finding = self._finding(match, index, text)
@@ -134,9 +146,11 @@ class Recogniser:
         return [] if raised is None else [self._exception(raised, text)]
 
     def _end_of_traceback(self, raised: Raised, text: str) -> list[Finding]:
-        if raised.ignored or raised.client_left:
+        if raised.ignored:
             return []
-        finding = self._exception(raised, text)
+        finding = replace(
+            self._exception(raised, text), raised=True, announced=raised.announced, handled=raised.client_left
+        )
         # An exception that only wraps the one before it adds nothing, unless the catalogue knows its text.
         wraps = raised.chained and finding.signature.strength <= Strength.GENERIC
         return [] if wraps else [finding]

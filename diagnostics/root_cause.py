@@ -22,9 +22,9 @@ def root_cause(diagnostics: Iterable[Diagnostic]) -> Diagnostic | None:
 
     The strongest message of this process's own trouble wins, the earliest of equals; the first word of a lost peer
     stands behind it. Only an abort that names no reason, or a thread's exception, that came after the loss of a peer
-    counts as its consequence.
+    counts as its consequence. What was handled is no cause.
     """
-    ordered = sorted(diagnostics, key=lambda one: (one.line, one.signature_id))
+    ordered = sorted((one for one in diagnostics if not one.handled), key=lambda one: (one.line, one.signature_id))
     own = min((one for one in ordered if not one.symptom), key=lambda one: (-strength_of(one), one.line), default=None)
     symptom = next((one for one in ordered if one.symptom), None)
     if own is None or symptom is None:

@@ -24,6 +24,9 @@ _LEVEL = re.compile(
     r"|(?P<low4>\b(?:[A-Z]\w*)?[Ww]arning: )",
 )
 _QUOTING_KEY = re.compile(r"[\"'](?:content|prompt|text|messages?|input|arguments)[\"']\s*:")
+_BOLD = re.compile(r"(?<!\*)\*\*(?!\*)")
+_WORDS_BEFORE = re.compile(r"(?:^|[\s(])(?:[A-Za-z]+,? ){2,}$")
+_WORDS_AFTER = re.compile(r",? (?:when|whenever|means|if|because|which means|so that|and then)\b|\?$")
 _RECOVERED = re.compile(
     r"\b(?:backing off|re-?try(?:ing)?\b(?! exceeded)|retries left|trying again|attempt \d+ ?(?:of|/) ?\d+|falling back"
     r"|fallback(?! (?:also )?failed)"
@@ -38,6 +41,11 @@ _MLX_TAGS = (
 _DOUBLE_BRACKETS = re.compile(rf"\[\[({_MLX_TAGS})\]\]")
 _LOST_BRACKETS = re.compile(rf"(?:^|(?<=: )|(?<= - ))({_MLX_TAGS}) (?=[A-Z])")
 _CRASH_WARNING = re.compile(r"\bWARN(?:ING)?\b.{0,120}\b(?:crashed|died|terminated)\b")
+_WARNING = re.compile(r"\b(?:WARN(?:ING)?|DEBUG|TRACE|warn(?:ing)?|debug)\b")
+_FAILURE = re.compile(
+    r"fail|could ?n[o']t|can ?n[o']t|can't|unable|error|exception|\blost\b|\bno\b|without|timed out|unavailable|broken",
+    re.IGNORECASE,
+)
 _LOGFMT = re.compile(r"(?:time=\S+ )?level=(?P<level>[A-Za-z]+)\b")
 _LOGFMT_TEXT = re.compile(r"\b(?:msg|error|err|stderr)=(?P<value>\"(?:[^\"\\]|\\.)*\"|\S+)")
 _LOW_LEVELS = ("trace", "debug", "info", "notice", "warn")
@@ -92,8 +100,18 @@ def is_quoted(text: str, position: int) -> bool:
     """Whether the text at `position` is somebody's words inside quotes or a request body."""
     before = text[:position]
     return (
-        before.count('"') % 2 == 1 or before.endswith(("`", "\u201c", "'")) or _QUOTING_KEY.search(before) is not None
+        before.count('"') % 2 == 1
+        or before.endswith(("`", "\u201c", "'"))
+        or (len(_BOLD.findall(before)) % 2 == 1)
+        or _QUOTING_KEY.search(before) is not None
     )
+
+
+def is_prose(text: str, position: int) -> bool:
+    """Whether the tag at `position` stands within a sentence: words before it, and words after what it says."""
+    if not text.startswith("[", position) or not _WORDS_BEFORE.search(text, 0, position):
+        return False
+    return _WORDS_AFTER.search(text, position) is not None
 
 
 def is_glued(text: str, position: int) -> bool:
@@ -114,6 +132,12 @@ def was_retried(text: str) -> bool:
 def warns_of_crash(text: str) -> bool:
     """Whether a warning says that something else came to its end: then what follows it is meant."""
     return _CRASH_WARNING.search(text) is not None
+
+
+def warns_of_failure(text: str) -> bool:
+    """Whether the line is a warning, or less, of something that did not work: what follows it was handled."""
+    low = level_before(text, len(text)) is Level.BENIGN and _WARNING.search(text) is not None
+    return (low and _FAILURE.search(text) is not None) or was_retried(text)
 
 
 def log_record(text: str) -> tuple[Level, tuple[str, ...]] | None:

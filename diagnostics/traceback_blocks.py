@@ -4,6 +4,8 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from diagnostics.text import warns_of_failure
+
 _HEADER = re.compile(r"Traceback \(most recent call last\)")
 # faulthandler writes `line 3 in name`, without the comma: those are no frames of an exception.
 _FRAME = re.compile(r"^[\s|│+-]*File \"[^\"]+\", line \d+(?:, in |\s*$)")
@@ -11,7 +13,7 @@ _GROUP_EDGE = re.compile(r"^\s*[|│] ?")
 _EXCEPTION = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)+\w+|[A-Z]\w*)(?::(?:\s(?P<message>.*))?)?$")
 _LONE = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*_?[A-Z]\w*(?:Error|Exception|Interrupt))(?::\s(?P<message>.*))?$")
 _IGNORED = re.compile(
-    r"\bException ignored (?:in|on)\b|^--- Logging error ---|^Call stack:|^Stack \(most recent call last\)"
+    r"\bException ignored (?:in|on|while)\b|^--- Logging error ---|^Call stack:|^Stack \(most recent call last\)"
 )
 _CONNECTION_LOST = frozenset({"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError", "ClientDisconnect"})
 _SERVER = re.compile(r"socketserver\.py|http/server\.py|wfile\.|starlette/|uvicorn/|aiohttp/web")
@@ -33,7 +35,8 @@ class Raised:
     """The exception at the end of a block. `context` is the last frames with their source lines.
 
     `chained` ones followed from an exception that this stream showed before.
-    `ignored` exceptions were swallowed by the interpreter; `background` ones ended only a thread or task.
+    `ignored` exceptions were swallowed by the interpreter; `background` ones ended only a thread or task; of
+    `announced` ones a warning spoke before.
     """
 
     index: int
@@ -43,6 +46,7 @@ class Raised:
     ignored: bool = False
     background: bool = False
     chained: bool = False
+    announced: bool = False
 
     @property
     def client_left(self) -> bool:
@@ -62,6 +66,7 @@ class TracebackReader:
         self._ignored = False
         self._background = False
         self._chained = False
+        self._announced = False
         self._shown = False
 
     @property
@@ -86,7 +91,8 @@ class TracebackReader:
 
     def _begin(self, previous: str) -> None:
         self._active = True
-        self._ignored = _IGNORED.search(previous) is not None
+        self._ignored = is_ignored(previous)
+        self._announced = warns_of_failure(previous)
         self._background = _BACKGROUND.search(previous) is not None
         self._chained = self._shown and _CHAIN.search(previous) is not None
         self._lines = self._strange_lines = 0
@@ -117,9 +123,15 @@ class TracebackReader:
             ignored=self._ignored,
             background=self._background,
             chained=self._chained,
+            announced=self._announced,
         )
         self._shown = not raised.ignored
         return raised
+
+
+def is_ignored(text: str) -> bool:
+    """Whether the line says that the interpreter swallows the exception that follows."""
+    return _IGNORED.search(text) is not None
 
 
 def lone_exception(index: int, text: str) -> Raised | None:

@@ -8,22 +8,9 @@ from diagnostics.evidence import OperatingSystem
 from diagnostics.matcher import WHOLE_CATALOGUE
 from diagnostics.signature import Signature, Strength
 from diagnostics.signatures import CATALOGUE
+from tests.diagnostics.catalogue_examples import CONTEXTS, log_of
 
 BY_ID = pytest.mark.parametrize("signature", CATALOGUE, ids=lambda signature: signature.id)
-
-# Texts whose meaning depends on what raised them: example id -> the traceback around it.
-CONTEXTS = {
-    "ring.hostfile_json": '    g = mx.distributed.init(backend="ring", strict=True)',
-    "load.config_json": '  File "/lib/python3.11/json/__init__.py", line 293, in load',
-    "tokenizer.raised": '  File "/lib/transformers/convert_slow_tokenizer.py", line 7, in convert_slow_tokenizer',
-}
-
-
-def log_of(signature: Signature) -> str:
-    context = CONTEXTS.get(signature.id)
-    if context is None:
-        return signature.example
-    return f'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n{context}\n{signature.example}'
 
 
 def test_ids_are_unique() -> None:
