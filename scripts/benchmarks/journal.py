@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,7 @@ def _flood(megabytes: int, what: str, folder: Path, *, newline: bool) -> Iterato
             "child's longest write()": child_ms,
             "the same, nothing kept": nothing_ms,
             "seconds": seconds,
+            "process at most, MB": _largest_resident_mb(),
             "kept %": 100 - 100 * logs.dropped_bytes / (megabytes * 1e6),
         }
         how = (
@@ -142,6 +144,12 @@ def _flood(megabytes: int, what: str, folder: Path, *, newline: bool) -> Iterato
             NAME, f"raw log on {disk}, {what}: runner held up, longest", max(calls_ms), "ms", BUDGET_BLOCKED_MS,
             len(calls_ms), how, details=details,
         )  # fmt: skip
+
+
+def _largest_resident_mb() -> float:
+    """Linux counts in KiB, macOS in bytes."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / 1e6 if sys.platform == "darwin" else largest / 1e3
 
 
 def _longest(megabytes: int, consume: Callable[[bytes], None], *, newline: bool) -> tuple[float, float]:

@@ -210,3 +210,21 @@ def test_a_writer_that_is_held_up_blocks_nobody_and_says_what_was_dropped(tmp_pa
         dropped = sum(int(sentence.split("lost: ")[1].split()[0]) for sentence in said if "lost: " in sentence)
         assert kept + dropped == 5000
         assert any("could not keep up" in sentence for sentence in said)
+
+
+def test_two_runs_write_one_journal_at_the_same_time(tmp_path: Path):
+    path, count = tmp_path / "journal.db", 3000
+    with journal_at(path, max_batch_records=50) as (journal, said):
+        bounds = JournalLimits(max_age_s=float("inf"), max_batch_records=50)
+        other = Journal(path, run_id="run-2", limits=bounds, observer=said.append)
+        for number in range(count):
+            journal.write(event(number))
+            other.write(task(number, run_id="run-2", tags={f"tag_of_{number % 3}": "x"}))
+        journal.write(captured(tags={"tag_of_1": "y"}))
+        assert other.flush(DEADLINE_S)
+        assert journal.flush(DEADLINE_S)
+        assert other.close(DEADLINE_S)
+    assert said == []
+    assert rows(path, "SELECT count(*) FROM events") == [(count,)]
+    assert rows(path, "SELECT count(*), count(tag_tag_of_0) FROM tasks") == [(count, count // 3)]
+    assert rows(path, "SELECT tag_tag_of_1 FROM captured_logs") == [("y",)]
