@@ -21,7 +21,6 @@ from supervisor.process.watch import ChildEnd, watch_child
 
 CANCELLED = (Step(Rung.TERMINATE, 2.0), Step(Rung.KILL, 5.0))
 MAX_NOTE_BYTES = 16 * 1024
-MAX_ERROR_BYTES = 64 * 1024
 
 
 class _Sentinel(Enum):
@@ -88,12 +87,11 @@ async def supervise_process(
     Args:
         command: Program and arguments.
         relay: The streams that are relayed line by line while the process runs; the unfinished last line too.
-        accumulate: The streams that are returned. A stream may be relayed and accumulated. The end and the beginning of
-            stderr are returned anyhow, as far as an error needs them.
+        accumulate: The streams that are returned; a piped stderr always is. A stream may be relayed and accumulated.
         stdout: As for `subprocess.Popen`; None inherits ours, PIPE means `accumulate`.
         stderr: The same.
         relay_line: Takes one line without its end; must not block for long. Default: loguru, level IO (21).
-        max_kept_bytes: What is kept of an accumulated stream: beginning and end, with the number of bytes between.
+        max_kept_bytes: What is returned of a stream at most: beginning and end, with the number of bytes between.
         drain_deadline_s: How long after the exit a grandchild that holds a pipe may delay the result.
         on_cancel: The ladder of a cancelled process.
         guard: Ends the process should this one be killed.
@@ -115,8 +113,7 @@ async def supervise_process(
     process = SupervisedProcess(child, command)
     readers: dict[StreamName, StreamReader] = {}
     for name, fd in child.outputs.items():
-        limit = max_kept_bytes if name in wanted else MAX_ERROR_BYTES
-        kept = KeptOutput(limit) if name in wanted or name == "stderr" else None
+        kept = KeptOutput(max_kept_bytes) if name in wanted or name == "stderr" else None
         readers[name] = StreamReader(fd, kept, relay_line if name in relay else None)
     status: ExitStatus | None = None
     try:

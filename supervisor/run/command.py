@@ -97,9 +97,9 @@ def run_program(
                 raise outcome
     finally:
         outputs.close()
-    while not outputs.wait_written(1.0):
-        # As any program does: what was printed belongs to the reader. An interrupt ends the waiting.
-        pass
+        while not outputs.wait_written(1.0):
+            # As any program does: what was printed belongs to the reader. An interrupt ends the waiting.
+            pass
     return outcome.exit_code
 
 

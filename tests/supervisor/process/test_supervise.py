@@ -201,7 +201,7 @@ async def test_stderr_that_nobody_asked_for_is_read_all_the_same() -> None:
     with anyio.fail_after(20):
         result = await supervise_process(python("import os; [os.write(2, b'y' * 65536) for _ in range(64)]"))
     assert b"bytes left out" in result.stderr
-    assert len(result.stderr) < 70_000
+    assert len(result.stderr) < 1_100_000
 
 
 async def test_what_is_accumulated_is_bounded_and_says_what_is_missing() -> None:

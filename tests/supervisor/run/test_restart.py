@@ -43,7 +43,7 @@ def test_never_is_the_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_always_also_starts_after_a_success_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    with started(tmp_path, ["--restart", "always", *python("print('again', flush=True)")]) as process:
+    with started(tmp_path, ["--restart", "always", "--", "echo", "again"]) as process:
         assert read_lines(process, 3) == ["again"] * 3
         process.send_signal(number)
         code, _, stderr = end(process)
