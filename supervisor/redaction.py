@@ -24,7 +24,7 @@ _PATTERNS = (
     re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     re.compile(r"(://)[^\s/'\"]{1,512}(?=@)"),
     re.compile(r"(\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
-    re.compile(r"(--[\w-]{0,40}(?:api-key|token|secret|password)(?!-file)[\w-]{0,20}[ =])\S+", re.IGNORECASE),
+    re.compile(r"((?<![\w-])--[\w-]{0,40}(?:api-key|token|secret|password)(?!-file)[\w-]{0,20}[ =])\S+", re.IGNORECASE),
     re.compile(r"()\bhf_[A-Za-z0-9]{8,}"),
     re.compile(r"()\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{12,}"),
     re.compile(r"()\b(?:gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{12,}"),

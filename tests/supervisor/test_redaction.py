@@ -1,6 +1,7 @@
 """No planted secret survives, and what is no secret does."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -78,3 +79,12 @@ def test_the_environment_is_a_list_of_names():
     }  # fmt: skip
     assert set(allowed_environment(environment)) == {"MLX_RANK", "RINGWARDEN_PORT", "TOKENIZERS_PARALLELISM"}
     assert is_secret_name("Proxy-Authorization")
+
+
+@pytest.mark.parametrize(
+    "piece", ["-", "--api", "://", "://a", "token", "eyJ", "-----BEGIN PRIVATE KEY-----", 'password="']
+)
+def test_no_text_makes_it_slow(piece: str):
+    before = time.process_time()
+    redacted(piece * (1_000_000 // len(piece)))
+    assert time.process_time() - before < 10.0, "it was 17 s for the worst of these before"
