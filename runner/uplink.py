@@ -41,8 +41,9 @@ class Uplink:
             ChannelClosed: When the supervisor is gone.
         """
         with self._lock:
+            pending = self._pending(last=False)
             if not self._over:
-                self._write(*self._pending(last=False), *events)
+                self._write(*pending, *events)
 
     def send_last(self, *events: Upward) -> None:
         """Write the runner's last events: nothing can follow them, whatever other threads do.

@@ -47,6 +47,20 @@ async def test_partial_lines_are_joined_and_the_last_one_comes_before_the_end(tm
         assert (await captured(kept, "a")).stderr == "a: never finished"
 
 
+async def test_lines_arrive_while_their_task_runs(tmp_path: Path) -> None:
+    async with talking(tmp_path, script={"token_interval_s": 0.02}) as (group, _):
+        stream = group.supervisor.start_task(
+            "a", TextPrompt("partial"), SamplingParameters(temperature=0.0, max_tokens=4000)
+        )
+        events = await listen(stream, tokens=3)
+        assert not stream.ended
+        found = lines(events, TaskStdout)
+        assert found[0] == "a: begun and finished"
+        assert "a: a token" in found
+        group.supervisor.leave_task("a")
+        await eventually(lambda: len(group.supervisor.tasks) == 0, "the task's end")
+
+
 async def test_a_huge_line_comes_in_pieces_and_whole(tmp_path: Path) -> None:
     async with talking(tmp_path) as (group, kept):
         events = await told(group, "a", "huge")
