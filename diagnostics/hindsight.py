@@ -86,10 +86,12 @@ class Hindsight:
 
     def _what_came_after(self, text: str) -> list[Finding]:
         waiting, self._waiting = self._waiting, []
-        if not waiting or _ENDED.search(text) or level_before(text, len(text)) is Level.ERROR:
+        level = level_before(text, len(text))
+        if not waiting or _ENDED.search(text) or level is Level.ERROR:
             return waiting
         went_on = _WENT_ON.search(text) is not None
-        return [replace(one, handled=True) if went_on or one.announced else one for one in waiting]
+        works = level is Level.BENIGN
+        return [replace(one, handled=True) if went_on or (works and one.announced) else one for one in waiting]
 
     def _new(self, finding: Finding, lines_before: Callable[[int], Iterable[tuple[int, str]]]) -> list[Finding]:
         if finding.handled:

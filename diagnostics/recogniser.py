@@ -112,7 +112,7 @@ class Recogniser:
         raised = self._tracebacks.feed(index, content, previous)
         if raised is not None:
             return self._release() + self._end_of_traceback(raised, text)
-        match = self._matcher.best_printed(text)
+        match = self._matcher.best_printed(text) or (self._matcher.best_printed(content) if content != text else None)
         if self._tracebacks.active and match is not None and not match.signature.native:
             match = None
         if (match is None or match.signature.fallback) and previous and previous_index != self._told_index:

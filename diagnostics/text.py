@@ -12,9 +12,11 @@ _TAG = re.compile(
     r"|(?:rank|runner|node|worker)[ _=#-]?\d+ ?[|:>]|>)\s?",
     re.IGNORECASE,
 )
+_DAY = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _STAMP = re.compile(
-    r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?: std(?:err|out) [FP])?"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]+ [\w./-]+(?:\[\d+\])?:)\s?"
+    rf"(?:{_ISO} [\w.-]+ [\w./-]+\[\d+\]:|{_DAY} [\w.-]+ [\w./-]+(?:\[\d+\])?:"
+    rf"|\[?{_ISO}\]?(?: std(?:err|out) [FP])?)\s?"
 )
 _LEVEL = re.compile(
     r"(?:^|(?<=[\s|\[\-:(\]]))(?:(?P<low>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?)|(?P<high>ERROR|CRITICAL|FATAL))"
@@ -36,10 +38,12 @@ _RECOVERED = re.compile(
 _RETRIED = re.compile(r"\bretrying\b|\battempt \d+ ?(?:of|/) ?\d+|\brecovered\b", re.IGNORECASE)
 _NO_WAY_BACK = ("libc++abi", "terminate called", "what():", "Fatal Python error")
 _MLX_TAGS = (
-    r"(?:METAL|metal::malloc|malloc(?:_or_wait)?|ring|jaccl|nccl|mpi|distributed|load(?:_\w+)?|safetensor|read|write)"
+    r"(?:METAL|metal::malloc|malloc(?:_or_wait)?|ring|jaccl|nccl|mpi|distributed|load(?:_\w+)?|safetensor|read|write"
+    r"|Rank \d+|json\.exception\.\w+\.\d+)"
 )
 _DOUBLE_BRACKETS = re.compile(rf"\[\[({_MLX_TAGS})\]\]")
-_LOST_BRACKETS = re.compile(rf"(?:^|(?<=: )|(?<= - ))({_MLX_TAGS}) (?=[A-Z])")
+# Behind an exception's name nothing else can stand there; elsewhere it could be an ordinary word.
+_LOST_BRACKETS = re.compile(rf"(?:^|(?<=: )|(?<= - ))({_MLX_TAGS}) (?=[A-Z])|(?<=Error: )({_MLX_TAGS}) (?=[a-z])")
 _CRASH_WARNING = re.compile(r"\bWARN(?:ING)?\b.{0,120}\b(?:crashed|died|terminated)\b")
 _WARNING = re.compile(r"\b(?:WARN(?:ING)?|DEBUG|TRACE|warn(?:ing)?|debug)\b")
 _FAILURE = re.compile(
@@ -73,7 +77,7 @@ def restored(text: str) -> str:
         text = html.unescape(text)
     if "[[" in text:
         text = _DOUBLE_BRACKETS.sub(r"[\1]", text)
-    return _LOST_BRACKETS.sub(r"[\1] ", text)
+    return _LOST_BRACKETS.sub(lambda found: f"[{found[1] or found[2]}] ", text)
 
 
 def body(text: str) -> str:
@@ -102,7 +106,8 @@ def is_quoted(text: str, position: int) -> bool:
     return (
         before.count('"') % 2 == 1
         or before.endswith(("`", "\u201c", "'"))
-        or (len(_BOLD.findall(before)) % 2 == 1)
+        or (before.count("`") % 2 == 1 and "`" in text[position:])
+        or len(_BOLD.findall(before)) % 2 == 1
         or _QUOTING_KEY.search(before) is not None
     )
 

@@ -78,6 +78,18 @@ def test_of_many_clients_that_left_the_last_one_is_told() -> None:
     assert died.line == block.count("\n") * 5 - 2
 
 
+def test_a_warning_in_front_of_the_end_handled_nothing() -> None:
+    log = (
+        "2026-11-21 01:02:03,456 WARNING name lookup failed, trying the short name\n"
+        'Traceback (most recent call last):\n  File "main.py", line 3, in f\n    listen()\nValueError: bad address\n'
+    )
+    ignored = "Exception ignored in: <function Listener.__del__ at 0x1>\n" + log.partition("\n")[2]
+    for rest in ("", ignored, "\nDuring handling of the above exception, another exception occurred:\n\n" + ignored):
+        cause = cause_of(log + rest, None)
+        assert cause is not None
+        assert cause.line == 4
+
+
 def test_what_a_warning_announced_is_a_failure_where_nothing_follows() -> None:
     for name in ("handled: a warning with its traceback", "handled: a warning of loguru with its traceback"):
         until_the_exception = BLOCKS[name].rstrip("\n").rpartition("\n")[0]
