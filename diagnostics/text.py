@@ -142,7 +142,8 @@ def warns_of_crash(text: str) -> bool:
 def warns_of_failure(text: str) -> bool:
     """Whether the line is a warning, or less, of something that did not work: what follows it was handled."""
     low = level_before(text, len(text)) is Level.BENIGN and _WARNING.search(text) is not None
-    return (low and _FAILURE.search(text) is not None) or was_retried(text)
+    failed = _FAILURE.search(text) is not None and not warns_of_crash(text)
+    return (low and failed) or was_retried(text)
 
 
 def log_record(text: str) -> tuple[Level, tuple[str, ...]] | None:

@@ -90,6 +90,17 @@ def test_a_warning_in_front_of_the_end_handled_nothing() -> None:
         assert cause.line == 4
 
 
+def test_a_warning_that_something_crashed_is_no_word_of_handling() -> None:
+    log = (
+        "[ 05:21:09.0000AM | WARNING ] Runner 7 crashed with critical exception no such layer\n"
+        'Traceback (most recent call last):\n  File "main.py", line 3, in f\n    step()\nKeyError: 7\n'
+        "[ 05:21:09.1000AM | INFO    ] next runner\n"
+    )
+    cause = cause_of(log, None)
+    assert cause is not None
+    assert cause.line == 4
+
+
 def test_what_a_warning_announced_is_a_failure_where_nothing_follows() -> None:
     for name in ("handled: a warning with its traceback", "handled: a warning of loguru with its traceback"):
         until_the_exception = BLOCKS[name].rstrip("\n").rpartition("\n")[0]

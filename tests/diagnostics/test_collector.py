@@ -184,6 +184,8 @@ FRAGMENTS = st.sampled_from(
         "[METAL] Command buffer execution failed:\n", " Insufficient Memory (00000008:k)\n", "zsh: killed     python\n",
         "terminate called after throwing an instance of 'X'\n  what():  bad\n", '{"level":"error","msg":"OSError: No space left on device"}\n',
         "The above exception was the direct cause of the following exception:\n", "Exception ignored in: f\n",
+        "```python\n", "```\n", "retrying in 2 s\n", "WARNING:a:it failed\n", "INFO:a:ok\n", "Look:\n",
+        '  File "/x/socketserver.py", line 1, in f\n', "BrokenPipeError: x\n",
     ]
 )  # fmt: skip
 
