@@ -18,9 +18,10 @@ _WENT_ON = re.compile(
 )
 _ENDED = re.compile(
     r"\b(?:exit(?:ed|ing|s)?|died|dead|crash\w*|kill\w*|abort\w*|terminat\w*|shut\w* down|stopp\w+|restart\w*|giving up"
-    r"|gave up|Traceback)\b",
+    r"|gave up|Traceback|Node with rank \d)\b|Warning: ",
     re.IGNORECASE,
 )
+"""Words of an end, also of somebody else's; and Python's warnings, which a process still prints while it goes down."""
 _LINK = re.compile(r"^(?:The above exception was the direct cause|During handling of the above exception)")
 _MAX_WAITING = 16
 _MAX_REMEMBERED = 128
@@ -28,7 +29,7 @@ _MAX_REMEMBERED = 128
 
 class Hindsight:
     """Holds back findings that the next lines may take back. Memory is bounded; what is fatal is never held back,
-    except inside a code fence and behind a warning that announced it.
+    except inside a code fence and, unless C++ or the system wrote it, behind a warning that announced it.
     """
 
     def __init__(self) -> None:
@@ -99,7 +100,8 @@ class Hindsight:
         if _inside_fence(lines_before(finding.index)):
             self._quoted.append(finding)
             return []
-        if finding.announced or (finding.raised and not finding.signature.fatal):
+        never_handled = finding.signature.native and finding.signature.fatal
+        if (finding.announced and not never_handled) or (finding.raised and not finding.signature.fatal):
             self._waiting.append(finding)
             return [self._waiting.pop(0)] if len(self._waiting) > _MAX_WAITING else []
         return [finding]

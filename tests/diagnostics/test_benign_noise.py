@@ -90,6 +90,37 @@ def test_a_warning_in_front_of_the_end_handled_nothing() -> None:
         assert cause.line == 4
 
 
+@pytest.mark.parametrize(
+    "last_words",
+    [
+        "/opt/p/resource_tracker.py:254: UserWarning: resource_tracker: There appear to be 1 leaked semaphore objects",
+        "INFO:     Shutting down",
+        "[INFO] Node with rank 1 completed",
+        "ERROR:root:no more work",
+    ],
+)
+def test_what_a_process_writes_while_it_goes_down_is_no_sign_of_life(last_words: str) -> None:
+    log = (
+        "WARNING:root:failed to load the fast path\n"
+        'Traceback (most recent call last):\n  File "main.py", line 3, in f\n    step()\nKeyError: 7\n'
+    )
+    cause = cause_of(f"{log}{last_words}\n", None)
+    assert cause is not None
+    assert cause.line == 4
+    assert cause_of(f"{log}INFO:root:step 2\n", None) is None
+
+
+def test_a_code_fence_that_does_not_close_hides_nothing() -> None:
+    quoted = BLOCKS["quoting: a fence with a native message"]
+    unfinished = quoted.partition("\n```\n")[0]
+    assert cause_of(quoted, None) is None
+    cut = cause_of(unfinished, None)
+    assert cut is not None
+    assert cut.kind is Cause.METAL_GPU_TIMEOUT
+    far_away = cause_of(unfinished + "\nword" * 60 + "\n```\n", None)
+    assert far_away is not None
+
+
 def test_a_warning_that_something_crashed_is_no_word_of_handling() -> None:
     log = (
         "[ 05:21:09.0000AM | WARNING ] Runner 7 crashed with critical exception no such layer\n"
