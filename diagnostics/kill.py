@@ -135,7 +135,7 @@ def _somebody(memory: MemoryEvidence) -> _Reading | None:
     """Where the system would have told of a kill for memory, its silence is a fact."""
     if not _system_denies(memory):
         return None
-    detail = f"who sent it is not known, and {' and '.join(memory.looked_at)} tell of no kill for want of memory"
+    detail = "who sent it is not known, but the kernel says that it was not for want of memory"
     return _Reading(Confidence.CERTAIN, "", detail, FROM_OUTSIDE_ADVICE, out_of_memory=False)
 
 

@@ -91,7 +91,7 @@ READINGS: dict[str, tuple[MemoryEvidence, Confidence, str]] = {
     "somebody": (
         found(footprint=samples(2, 4, 6), limit_bytes=16 * GIB, looked_at=(LOG, COUNTER)),
         Confidence.CERTAIN,
-        f"; it left no message; who sent it is not known, and {LOG} and {COUNTER} tell of no kill",
+        "; it left no message; who sent it is not known, but the kernel says that it was not for want of memory",
     ),
     "a stranger was killed": (
         found(kills=(STRANGER,), counted_kills=1, looked_at=(LOG, COUNTER)),

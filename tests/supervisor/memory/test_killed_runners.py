@@ -71,8 +71,9 @@ async def test_nobody_but_somebody_outside_did_it(tmp_path: Path) -> None:
         incident = await kill_rank_1(group, machine)
     assert incident.message.startswith("Rank 1 was killed by SIGKILL from outside Ringwarden while generating; ")
     assert "who sent it is not known" in incident.message
-    assert str(machine.log) in incident.message
-    assert str(machine.cgroups) in incident.message
+    evidence = "\n".join(incident.evidence)
+    assert str(machine.log) in evidence
+    assert str(machine.cgroups) in evidence
     assert "because memory" not in incident.message
     assert (incident.confidence, incident.advice) == (Confidence.CERTAIN, FROM_OUTSIDE_ADVICE)
 
