@@ -26,6 +26,8 @@ from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 _ON_REQUEST = (Phase.SHUTTING_DOWN, Phase.SHUTDOWN)
 _OVERRULED_FINDINGS = frozenset({Cause.STALLED, Cause.START_TIMEOUT})
 _OF_PYTHON = frozenset({PYTHON_EXCEPTION.id, BACKGROUND_EXCEPTION.id})
+_LAST_LINES = 6
+"""How many lines a process may still write on its way out, after the exception that ended it."""
 _MAX_TERMINATION_CHARACTERS = 256 * 1024
 
 
@@ -176,8 +178,8 @@ def _handled_after_all(facts: _Facts) -> Diagnosis | None:
     told = max((one for one in stderr.diagnostics if one.handled), key=lambda one: one.line, default=None)
     if told is None or status is None or not status.code:
         return None
-    at_the_end = stderr.total_lines - told.line <= len(stderr.tail)
-    return diagnosis_told_by(told, Confidence.LIKELY) if at_the_end else None
+    lines_after = sum(line > told.line for line in told.evidence_lines)
+    return diagnosis_told_by(told, Confidence.LIKELY) if lines_after <= _LAST_LINES else None
 
 
 def _own_signal(facts: _Facts) -> Diagnosis | None:

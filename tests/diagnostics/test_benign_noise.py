@@ -71,6 +71,14 @@ def test_the_end_decides_whether_only_a_client_had_left(name: str) -> None:
     assert cause_of(long_ago, ExitStatus(code=1)) is None
 
 
+def test_a_client_that_left_is_silent_in_the_log_of_several_ranks_too() -> None:
+    start = "[0] INFO:app:start\n[1] INFO:app:start\n" * 20
+    of_rank_0 = "".join(f"[0] {line}\n" for line in BLOCKS[GONE_CLIENTS[0]].splitlines())
+    work = "[0] INFO:app:step\n[1] INFO:app:step\n" * 20
+    for log in (start + of_rank_0 + work, start + of_rank_0):
+        assert cause_of(log, None) is None
+
+
 def test_of_many_clients_that_left_the_last_one_is_told() -> None:
     block = BLOCKS[GONE_CLIENTS[0]]
     died = cause_of(block * 5, ExitStatus(code=1))
