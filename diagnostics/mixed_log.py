@@ -68,7 +68,7 @@ def _root_of_group(log: LogReport) -> RootCause | None:
     suspected = verdict.suspects if verdict.rank is None else (verdict.rank, *verdict.suspects)
     named = [(processes[rank], told) for rank in suspected if (told := outcome.ranks.get(rank)) is not None]
     own = [_told_by(process, told) for process, told in named if not told.peer_loss and told.cause is not Cause.UNKNOWN]
-    symptoms = [one for one in _all_diagnostics(log.streams) if one.symptom]
+    symptoms = [one for one in _all_diagnostics(log.streams) if one.symptom and not one.handled]
     if own:
         # All of them weigh the same, and one log is one clock.
         root = min(own, key=lambda one: log.whole.total_lines if one.line is None else one.line)
