@@ -19,7 +19,7 @@ from diagnostics.exit_status import describe_exit, signal_name, signal_of
 from diagnostics.incident import Confidence, Diagnosis
 from diagnostics.kill import diagnose_sigkill
 from diagnostics.phase import STARTING_PHASES, Phase
-from diagnostics.root_cause import SIGNATURES, strength_of
+from diagnostics.root_cause import SIGNATURES, root_cause, strength_of
 from diagnostics.signature import Strength
 from diagnostics.signatures.python import BACKGROUND_EXCEPTION, PYTHON_EXCEPTION
 
@@ -58,6 +58,15 @@ class _Facts:
         self.signal = signal_of(evidence.exit_status)
         self.ours = self.signal is not None and self.signal in evidence.signals_sent
         self.symptom = next((one for one in evidence.stderr.diagnostics if one.symptom and not one.handled), None)
+
+    @property
+    def told_before_finding(self) -> Diagnostic | None:
+        """What the runner had said when the supervisor decided about it, or at all if that moment is not known."""
+        condemned = self.evidence.condemned
+        if condemned is None:
+            return self.raised or self.printed
+        earlier = (one for one in self.evidence.stderr.diagnostics if one.line < condemned.stderr_lines)
+        return (self.raised if condemned.had_raised else None) or root_cause(earlier)
 
     @property
     def exit_words(self) -> str:
@@ -106,7 +115,7 @@ def _supervisor_finding(facts: _Facts) -> Diagnosis | None:
     if finding is None:
         return None
     if finding.kind in _OVERRULED_FINDINGS:
-        told = facts.raised or facts.printed
+        told = facts.told_before_finding
         if told is not None and _explains_standing(told, facts.evidence.phase):
             return diagnosis_told_by(told, Confidence.LIKELY)
     return diagnosis_of(finding.kind, Confidence.CERTAIN, finding.message)

@@ -76,13 +76,25 @@ class SupervisorFinding(msgspec.Struct, frozen=True):
     message: str
 
 
+class Condemnation(msgspec.Struct, frozen=True):
+    """The moment in which the supervisor decided to end a runner: what it said later only follows from that.
+
+    `stderr_lines` is how many lines it had written, `had_raised` whether its last exception had arrived. `at_s` is
+    monotonic.
+    """
+
+    at_s: float
+    stderr_lines: int
+    had_raised: bool
+
+
 class DeathEvidence(msgspec.Struct, frozen=True):
     """Everything known about one runner's death; input of `diagnostics.classify.classify`.
 
     `exit_status` None means that the process has not ended. `signals_sent` is the supervisor's own ledger of signals
     to this process, oldest first; they explain an exit by that signal, unless a finding explains why they were sent.
     `supervised` is False for a process that nobody watched: then nobody knows who sent a signal, either.
-    `memory` None means that nobody looked whether memory ran out.
+    `memory` None means that nobody looked whether memory ran out. `condemned` belongs to `finding`.
     """
 
     operating_system: OperatingSystem
@@ -95,3 +107,4 @@ class DeathEvidence(msgspec.Struct, frozen=True):
     tasks_in_flight: int = 0
     supervised: bool = True
     memory: MemoryEvidence | None = None
+    condemned: Condemnation | None = None

@@ -41,7 +41,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
 class DeathCertificate(msgspec.Struct, frozen=True):
     """One rank's death, as its supervisor saw it.
 
-    `died_at_s` is monotonic time of that supervisor's node. `stacks` are the Python stacks that the runner wrote on
+    `died_at_s` is monotonic time of that supervisor's node; of a rank that it condemned, the time of that decision,
+    because others may die of it before its own end is seen. `stacks` are the Python stacks that the runner wrote on
     request before it ended, bounded; empty when none were asked for. `memory` is its footprint over its last minute,
     and what the system says of out-of-memory kills; None when it never ran.
     """

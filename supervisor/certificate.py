@@ -7,6 +7,7 @@ import msgspec
 from diagnostics.cause import Cause
 from diagnostics.classify import classify
 from diagnostics.evidence import (
+    Condemnation,
     DeathEvidence,
     ExitStatus,
     OperatingSystem,
@@ -38,6 +39,7 @@ class Remains(msgspec.Struct, frozen=True):
     signals_sent: tuple[int, ...] = ()
     tasks_in_flight: int = 0
     memory: MemoryEvidence | None = None
+    condemned: Condemnation | None = None
 
 
 def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
@@ -53,7 +55,9 @@ def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
         signals_sent=remains.signals_sent,
         tasks_in_flight=remains.tasks_in_flight,
         memory=remains.memory,
+        condemned=remains.condemned,
     )
+    died_at_s = remains.died_at_s if remains.condemned is None else min(remains.died_at_s, remains.condemned.at_s)
     return DeathCertificate(
         rank=launch.rank,
         generation=launch.generation,
@@ -62,7 +66,7 @@ def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
         phase=remains.phase,
         diagnosis=classify(evidence),
         exit_status=remains.exit_status,
-        died_at_s=remains.died_at_s,
+        died_at_s=died_at_s,
         step=remains.step,
         drained=remains.stderr.drained,
         signals_sent=remains.signals_sent,

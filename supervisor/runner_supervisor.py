@@ -18,7 +18,7 @@ import msgspec
 
 from diagnostics.cause import Cause
 from diagnostics.collector import DiagnosticCollector
-from diagnostics.evidence import ExitStatus, RunnerTerminationError, SupervisorFinding
+from diagnostics.evidence import Condemnation, ExitStatus, RunnerTerminationError, SupervisorFinding
 from diagnostics.incident import DeathCertificate
 from diagnostics.kill import kill_of
 from diagnostics.memory_evidence import MemoryEvidence
@@ -77,6 +77,7 @@ class RunnerSupervisor:
         self._channel: SupervisorEnd | None = None
         self._memory: MemoryWatch | None = None
         self._remains: Remains | None = None
+        self._condemned: Condemnation | None = None
         self._deadline_moved = anyio.Event()
         self.rank = launch.rank
         self.step = 0
@@ -225,6 +226,8 @@ class RunnerSupervisor:
             if isinstance(action, machine.EndRunner):
                 if action.finding is not None:
                     self._ladder = Ladder(CONDEMNED)
+                    lines = self._collector.report(drained=False).total_lines
+                    self._condemned = Condemnation(now, lines, self._termination_error is not None)
                 self._take_rung(self._ladder.start(now))
         if self._lifecycle.deadline != before or self._lifecycle.stop_wanted:
             self._deadline_moved.set()
@@ -276,6 +279,7 @@ class RunnerSupervisor:
             signals_sent=() if self._child is None else tuple(self._child.signals_sent),
             tasks_in_flight=self._observer.tasks_in_flight(),
             memory=memory,
+            condemned=self._condemned,
         )
         return certify(self._launch, self._remains)
 

@@ -7,6 +7,7 @@ from diagnostics.cause import Cause
 from diagnostics.classify import classify
 from diagnostics.collector import DiagnosticCollector
 from diagnostics.evidence import (
+    Condemnation,
     DeathEvidence,
     ExitStatus,
     OperatingSystem,
@@ -237,3 +238,18 @@ def test_it_always_has_an_answer(
     collector.feed(stderr.encode("utf-8", "replace"))
     diagnosis = classify(DeathEvidence(system, phase, status, collector.finish(), error, finding, sent, 1))
     assert diagnosis.message or finding is not None
+
+
+@pytest.mark.parametrize(("lines_before", "cause"), [(0, Cause.STALLED), (20, Cause.RING_PEER_CLOSED)])
+def test_only_what_was_said_before_the_decision_explains_a_stall(lines_before: int, cause: Cause) -> None:
+    evidence = DeathEvidence(
+        LINUX,
+        Phase.RUNNING,
+        ExitStatus(signal=9),
+        stream(CLOSED),
+        termination_error=raised("RuntimeError", "[ring] Socket 3 was closed by the peer"),
+        finding=SupervisorFinding(Cause.STALLED, "made no progress for 60 s"),
+        signals_sent=(9,),
+        condemned=Condemnation(1.0, lines_before, had_raised=False),
+    )
+    assert classify(evidence).cause is cause
