@@ -33,6 +33,8 @@ _PATTERNS = (
     re.compile(r"()\bAIza[0-9A-Za-z_-]{30,}"),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"),
 )
+# A shell's folders. Taken for passwords, they would be cut out of every path in a traceback.
+_FOLDER_NAMES = frozenset({"PWD", "OLDPWD"})
 _ENVIRONMENT_NAMES = frozenset(
     {"HF_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM", "LANG", "LC_ALL", "TERM", "SHELL",
      "OMP_NUM_THREADS", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES", "NO_COLOR", "TZ"}
@@ -56,7 +58,8 @@ def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def known_secrets(environment: Mapping[str, str], *others: str | None) -> tuple[str, ...]:
     """Return values that must not be seen anywhere: of secret-sounding variables, and `others`; the longest first."""
-    values = {value for name, value in environment.items() if is_secret_name(name)} | {one for one in others if one}
+    named = {value for name, value in environment.items() if name not in _FOLDER_NAMES and is_secret_name(name)}
+    values = named | {one for one in others if one}
     return tuple(sorted((one for one in values if len(one) >= _SHORTEST_KNOWN_SECRET), key=len, reverse=True))
 
 

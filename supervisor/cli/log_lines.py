@@ -25,10 +25,11 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def captured_lines(log: CapturedLog, stream: LogStream | None) -> Iterator[LogLine]:
-    """Yield the lines of a captured log, stream after stream; a traceback belongs to stderr."""
+    """Yield the lines of a captured log, stream after stream; a traceback belongs to stderr, and is told once."""
+    traceback = "" if log.traceback.strip() in log.stderr else log.traceback
     texts = {
         LogStream.STDOUT: (log.stdout,),
-        LogStream.STDERR: (log.stderr, log.traceback),
+        LogStream.STDERR: (log.stderr, traceback),
         LogStream.PYTHON: (log.python_logs,),
     }
     for name, parts in texts.items():

@@ -8,6 +8,7 @@ import msgspec
 from diagnostics.incident import Incident
 from supervisor.cli.cluster_table import group_line, rank_table
 from supervisor.cli.daemon_client import DaemonClient, NoDaemon, daemon_url
+from supervisor.cli.errors import CommandError
 from supervisor.cli.incident_story import incident_table
 from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.terminal import console
@@ -59,15 +60,31 @@ def show_incidents(choice: DaemonChoice, *, as_json: bool) -> None:
 
 
 def known_incidents(choice: DaemonChoice) -> tuple[Incident, ...]:
-    """Ask the daemon; when none runs, read its journal. A daemon that was named by --url must answer itself."""
+    """Return the newest incidents, newest first: the daemon's, and those that others left in the same journal.
+
+    A daemon does not know of what `ringwarden run` met beside it. One that was named by --url is asked alone.
+    """
     settings = choice.settings()
     try:
         with DaemonClient(daemon_url(choice.url, settings), settings.api_key) as daemon:
-            return daemon.incidents()
+            told = daemon.incidents()
     except NoDaemon:
         if choice.url is not None:
             raise
-        if not StateDirectory(settings.state_dir).journal_file.exists():
-            return ()
-        with kept_journal(settings.state_dir) as reader:
-            return reader.incidents(MAX_INCIDENTS_SHOWN)
+        return _kept_incidents(settings.state_dir)
+    if choice.url is not None:
+        return told
+    try:
+        kept = _kept_incidents(settings.state_dir)
+    except CommandError:  # no journal that can be read; the daemon's answer is one
+        kept = ()
+    together = {incident.incident_id: incident for incident in (*kept, *told)}
+    newest = sorted(together.values(), key=lambda incident: incident.occurred_at, reverse=True)
+    return tuple(newest[:MAX_INCIDENTS_SHOWN])
+
+
+def _kept_incidents(state_dir: Path) -> tuple[Incident, ...]:
+    if not StateDirectory(state_dir).journal_file.exists():
+        return ()
+    with kept_journal(state_dir) as reader:
+        return reader.incidents(MAX_INCIDENTS_SHOWN)

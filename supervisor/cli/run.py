@@ -85,6 +85,8 @@ def _tags(texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise CommandError(f"--tag {text!r} has no value", "Write it as NAME=VALUE.", ExitCode.USAGE)
+        if name in tags:
+            raise CommandError(f"--tag {name} is given twice", "Give each tag one value.", ExitCode.USAGE)
         tags[name] = value
     return tags
 

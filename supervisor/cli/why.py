@@ -56,7 +56,7 @@ def write_bundle(choice: DaemonChoice, wanted: str | None, file: str | None) -> 
     with _journal(choice) as reader:
         found = _find(choice, reader, wanted)
         if not isinstance(found, Incident):
-            remedy = "A bundle is about an incident; for this request, see: ringwarden logs --task"
+            remedy = f"A bundle is about an incident; for this request, see: ringwarden logs --task {found.task_id}"
             raise CommandError(f"{found.task_id} met no incident", remedy, ExitCode.BAD_DATA)
         target = Path(file or f"ringwarden-{found.incident_id}.zip")
         secrets = known_secrets(os.environ, settings.api_key)

@@ -51,6 +51,17 @@ def test_generations_deaths_and_output_are_kept_while_it_runs():
             assert archive.read("raw/rank-1.stderr.log") == b"hello from 1\n"
 
 
+def test_what_a_run_beside_the_daemon_met_is_listed():
+    with scripted_service() as service:
+        service.wait_ready()
+        arguments = ["run", "--state-dir", str(service.state_dir), "--", sys.executable, "-c", "exit(9)"]
+        command = [sys.executable, "-m", "supervisor.cli", *arguments]
+        assert subprocess.run(command, capture_output=True, timeout=60, cwd=PROJECT, check=False).returncode == 9
+        ((incident_id,),) = rows(service, "SELECT incident_id FROM incidents")
+        assert incident_id in ringwarden(service, "incidents")
+        assert incident_id in ringwarden(service, "why", incident_id[:8])
+
+
 def test_a_daemon_that_was_killed_is_said_at_the_next_start():
     with scripted_service() as service:
         service.wait_ready()

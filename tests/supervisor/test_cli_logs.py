@@ -17,6 +17,8 @@ import msgspec
 import pytest
 
 from diagnostics.incident import Incident
+from supervisor.cli.log_lines import captured_lines
+from supervisor.cli.log_query import LogStream
 from supervisor.journal.journal import Journal
 from supervisor.journal.records import CapturedLog, EventRecord, GenerationRecord, TaskOutcome, TaskRecord
 from supervisor.raw_log_folder import RawLogFolder
@@ -101,6 +103,13 @@ def test_all_that_the_ranks_wrote_is_shown_in_order_over_rotations(state: Path):
     assert [line["line"] for line in shown(state, "--rank", "1", "--stream", "stdout")] == ["hello"]
     assert len(shown(state, "--since", "1h", "--generation", "3")) == 6
     assert shown(state, "--until", "1h") == []
+
+
+def test_a_traceback_that_stderr_has_too_is_shown_once():
+    traceback = "Traceback (most recent call last):\nValueError: no\n"
+    for stderr, before in ((f"begun\n{traceback}", ["begun"]), ("begun\n", ["begun"]), ("", [])):
+        log = captured(1, stderr=stderr, traceback=traceback)
+        assert [line.line for line in captured_lines(log, LogStream.STDERR)] == [*before, *traceback.splitlines()]
 
 
 def test_tasks_are_found_by_id_tag_rank_and_stream(state: Path):
@@ -250,6 +259,7 @@ def test_why_tells_a_request_that_met_no_incident(state: Path):
     assert "ringwarden logs --task req-9" in story
     assert json.loads(why(state, "req-9", "--json").stdout)["outcome"] == "finished"
     assert_complaint(why(state, "req-9", "--bundle"), 65, "req-9 met no incident")
+    assert "ringwarden logs --task req-9" in why(state, "req-9", "--bundle").stderr
 
 
 def test_a_bundle_has_all_of_it_and_no_secret(state: Path, tmp_path: Path):

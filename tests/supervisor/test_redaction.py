@@ -72,6 +72,10 @@ def test_known_values_are_removed_longest_first():
     assert redacted("1 abcdefgh 2 abcdef 3 mine!!", secrets) == f"1 {HIDDEN} 2 {HIDDEN} 3 {HIDDEN}"
 
 
+def test_the_working_folder_is_no_password():
+    assert known_secrets({"PWD": "/home/ann/work", "OLDPWD": "/home/ann", "MY_PWD": "hunter22"}) == ("hunter22",)
+
+
 def test_the_environment_is_a_list_of_names():
     environment = {
         "MLX_RANK": "1", "HF_TOKEN": "x", "RINGWARDEN_API_KEY": "x", "RINGWARDEN_PORT": "1", "MY_OWN": "x",
