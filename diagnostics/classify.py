@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from diagnostics.cause import Cause
 from diagnostics.collector import DiagnosticCollector
 from diagnostics.diagnosing import (
@@ -213,7 +215,9 @@ def _killed_from_outside(facts: _Facts) -> Diagnosis | None:
         return diagnose_sigkill(facts.evidence.memory, facts.evidence.phase, said, facts.evidence.stderr.tail)
     sender = " from outside Ringwarden" if facts.evidence.supervised else ""
     message = f"was killed by {name}{sender}; {said}"
-    return diagnosis_of(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
+    told = diagnosis_of(Cause.KILLED_NO_STDERR, Confidence.CERTAIN, message, tail=facts.evidence.stderr.tail)
+    # The system itself ends processes by SIGKILL only.
+    return told if facts.signal == SIGKILL else replace(told, advice=f"Find out who sent {name} at that time.")
 
 
 def _lost_peer(facts: _Facts) -> Diagnosis | None:

@@ -120,7 +120,7 @@ def rejected(task_id: str, error: Exception) -> TaskRejected:
         )
     traceback.print_exception(error)
     described = describe(error)
-    message = f"the task failed with {type(error).__name__}: {described.message}"
+    message = f"the task failed with {type(error).__name__}: {described.message}".removesuffix(": ")
     return TaskRejected(
         task_id, RejectionCode.TASK_FAILED, message[:_MAX_MESSAGE_CHARACTERS], traceback=described.traceback
     )

@@ -11,6 +11,7 @@ from diagnostics.phase import Phase
 from supervisor.channel_end import ChannelFull
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.journal.recent_incidents import RecentIncidents
+from supervisor.observation import ObserverFailed
 from supervisor.task_stream import BufferedTaskStream
 from transports.framing import FrameViolation
 from transports.http.gateway import (
@@ -100,8 +101,7 @@ class LocalGateway:
         """Give a task to the group; leaving early cancels it. Waits, bounded, for a group that is not ready.
 
         Raises:
-            Refusal: On entering, when the group cannot be asked.
-            ObserverFailed: On entering, when an observer does not let the task begin.
+            Refusal: On entering, when the group cannot be asked, or an observer does not let the task begin.
         """
         self._check_model(model)
         await self._until_ready()
@@ -111,6 +111,8 @@ class LocalGateway:
             raise Refusal(
                 RefusalCode.QUEUE_FULL, f"The runner cannot take the request: {exc}.", retry_after_s=5
             ) from exc
+        except ObserverFailed as exc:
+            raise Refusal(RefusalCode.TASK_FAILED, f"The request was not started: {exc}.") from exc
         try:
             yield stream
         finally:

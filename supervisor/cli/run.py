@@ -108,6 +108,8 @@ def _refusal(program: str, problem: OSError) -> tuple[str, str, ExitCode]:
         return f"{program} {words}", "Correct that line.", ExitCode.NOT_EXECUTABLE
     if isinstance(problem, FileNotFoundError):
         return f"{program}: command not found", "Check the spelling and PATH, or give its path.", ExitCode.NOT_FOUND
+    if isinstance(problem, PermissionError) and Path(program).is_dir():
+        return f"{program} is a folder", "Name the program in it.", ExitCode.NOT_EXECUTABLE
     if isinstance(problem, PermissionError):
         return (
             f"{program} may not be executed",

@@ -174,7 +174,7 @@ class Store:
             if _is_alive(pid, opened_at):
                 continue
             sentence = (
-                f"the run {run_id} (pid {pid}) was killed while it wrote the journal; "
+                f"{run_id} (pid {pid}) was killed while it wrote the journal; "
                 "of its records, the last tenth of a second may be missing"
             )
             found.append(Finding("journal_unclean_end", sentence))

@@ -13,7 +13,9 @@ from supervisor.core.restart import RestartLimits
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.journal.records import NoJournal
 from supervisor.local_gateway import LocalGateway
+from supervisor.observation import ErrorPolicy, Observation
 from tests.supervisor.group_harness import ENDLESS, RunningGroup, each_event, eventually, running_group
+from tests.supervisor.test_observation import Witness
 from transports.http.gateway import GroupState, Refusal, RefusalCode
 from transports.messages import SamplingParameters, TaskFinished, TextPrompt, TokenChunk
 
@@ -54,6 +56,15 @@ async def test_a_request_is_refused_with_a_time_when_the_wait_is_over(tmp_path: 
         assert refused.code is RefusalCode.MODEL_LOADING
         assert refused.retry_after_s is not None
         assert not gate.ready()
+
+
+async def test_an_observer_that_forbids_a_task_is_named_in_the_refusal(tmp_path: Path) -> None:
+    observation = Observation("run-1", observers=[Witness("on_task_start")], policy=ErrorPolicy.FAIL_FAST)
+    async with gateway(tmp_path, observation=observation) as (gate, group):
+        refused = await refusal(gate)
+        assert refused.code is RefusalCode.TASK_FAILED
+        assert "no on_task_start today" in refused.message
+        assert group.supervisor.tasks_in_flight() == 0
 
 
 async def test_a_model_that_is_not_served(tmp_path: Path) -> None:

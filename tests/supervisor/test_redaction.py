@@ -73,7 +73,7 @@ def test_known_values_are_removed_longest_first():
 
 
 def test_the_working_folder_is_no_password():
-    assert known_secrets({"PWD": "/home/ann/work", "OLDPWD": "/home/ann", "MY_PWD": "hunter22"}) == ("hunter22",)
+    assert known_secrets({"PWD": "/home/Ann/work", "OLDPWD": "/home/Ann", "MY_PWD": "hunter22"}) == ("hunter22",)
 
 
 def test_the_environment_is_a_list_of_names():

@@ -67,6 +67,7 @@ REFUSAL_ROWS: dict[RefusalCode, Row] = {
     RefusalCode.RUNNER_RESTARTING: Row(503, "runner_restarting"),
     RefusalCode.CLUSTER_DEGRADED: Row(503, "cluster_degraded"),
     RefusalCode.QUEUE_FULL: Row(429, "queue_full"),
+    RefusalCode.TASK_FAILED: Row(500, "task_failed"),
 }
 
 REJECTION_ROWS: dict[RejectionCode, Row] = {

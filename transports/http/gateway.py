@@ -20,6 +20,7 @@ class RefusalCode(StrEnum):
     RUNNER_RESTARTING = "runner_restarting"
     CLUSTER_DEGRADED = "cluster_degraded"
     QUEUE_FULL = "queue_full"
+    TASK_FAILED = "task_failed"
 
 
 class Refusal(Exception):
