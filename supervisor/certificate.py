@@ -45,9 +45,11 @@ class Remains(msgspec.Struct, frozen=True):
 def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
     """Classify one death and write it down, with the stacks that the runner left. Blocks briefly to read those."""
     stacks = read_stacks(launch.dump_path)
+    # A runner announces that it works when a task is admitted; what comes before, such as its template, is work, too.
+    phase = Phase.RUNNING if remains.phase is Phase.READY and remains.tasks_in_flight else remains.phase
     evidence = DeathEvidence(
         operating_system=OUR_SYSTEM,
-        phase=remains.phase,
+        phase=phase,
         exit_status=remains.exit_status,
         stderr=remains.stderr,
         termination_error=remains.termination_error,
@@ -63,7 +65,7 @@ def certify(launch: RunnerLaunch, remains: Remains) -> DeathCertificate:
         generation=launch.generation,
         node=launch.node,
         pid=remains.pid,
-        phase=remains.phase,
+        phase=phase,
         diagnosis=classify(evidence),
         exit_status=remains.exit_status,
         died_at_s=died_at_s,

@@ -152,3 +152,13 @@ async def test_a_grandchild_out_of_reach_delays_nothing(tmp_path: Path) -> None:
         (culprit,) = (certificate for certificate in error.incident.certificates if certificate.rank == 1)
         assert not culprit.drained
         await group.ready(2)
+
+
+async def test_a_runner_that_dies_over_a_new_request_was_not_waiting_for_work(tmp_path: Path) -> None:
+    faults = placed([{"action": "sigkill"}], at="prepare", rank=0)
+    async with running_group(tmp_path, faults=faults) as group:
+        await group.ready(1)
+        error = the_error(await listen(group.start_task("a")))
+        assert (error.incident.cause, error.incident.rank) == (Cause.KILLED_NO_STDERR, 0)
+        assert "while generating" in error.incident.message
+        await group.ready(2)
