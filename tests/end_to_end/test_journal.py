@@ -77,7 +77,7 @@ def test_a_daemon_that_was_killed_is_said_at_the_next_start():
                 [*command, "--engine=tests.faults.scripted:ScriptedEngine"], stderr=output, cwd=PROJECT
             )
         try:
-            said = f"the run {run_id} (pid {service.process.pid}) was killed"
+            said = f"{run_id} (pid {service.process.pid}) was killed"
             wait_until(lambda: said in log.read_text(), "the next start says it", 60)
             wait_until(lambda: len(rows(service, "SELECT 1 FROM generations")) == 2, "the next run is kept", 60)
         finally:

@@ -53,7 +53,7 @@ def test_a_writer_killed_at_any_point_loses_at_most_what_it_had_in_hand(tmp_path
     # Each run found its predecessor, and said so; the last one is found now.
     assert len(said) == 1
     assert "(pid" in said[0]
-    assert f"the run killed-{SEEDS[-1]} " in said[0]
+    assert f"killed-{SEEDS[-1]} " in said[0]
     unclean = rows(path, "SELECT count(*) FROM events WHERE kind = 'journal_unclean_end'")
     assert unclean == [(len(SEEDS),)]
     assert rows(path, "SELECT count(*) FROM writers WHERE clean = 0") == [(len(SEEDS),)]
