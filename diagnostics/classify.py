@@ -156,11 +156,9 @@ def _asked_to_leave(diagnostic: Diagnostic) -> bool:
 def _printed_cause(facts: _Facts) -> Diagnosis | None:
     """A line on stderr names this process's own trouble, and the way that it ended does not contradict it."""
     printed = facts.printed
-    if printed is None or printed.symptom or _asked_to_leave(printed):
+    if printed is None or printed.symptom or _asked_to_leave(printed) or _was_handled(facts):
         return None
     strength = strength_of(printed)
-    if _was_handled(facts):
-        return None
     if strength is Strength.SPECIFIC:
         ended_by_another = facts.signal in ENDED_FROM_OUTSIDE or facts.signal == SIGSEGV
         return diagnosis_told_by(printed, Confidence.LIKELY if ended_by_another else Confidence.CERTAIN)
