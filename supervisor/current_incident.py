@@ -8,7 +8,7 @@ import msgspec
 
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.verdict import fold
-from supervisor.core.group import DeclareVerdict
+from supervisor.core.group_messages import DeclareVerdict
 from supervisor.incident_report import group_incident, runner_incident, stopped_incident
 from supervisor.launch import GroupSpec
 from supervisor.observers import GroupObserver
@@ -30,8 +30,9 @@ class CurrentIncident:
         self._failed_at: float | None = None
         self.newest: Incident | None = None
 
-    def begin_generation(self) -> None:
-        """What fails from here on is a new incident."""
+    def begin_generation(self, spec: GroupSpec) -> None:
+        """What fails from here on is a new incident, of the group as it was placed now."""
+        self._spec = spec
         self._next_id = _new_id()
 
     def runner_failed(self, certificate: DeathCertificate) -> None:

@@ -22,6 +22,7 @@ from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.keeping import Keeping, keeping
 from supervisor.launch import GroupSpec
 from supervisor.local_gateway import LocalGateway
+from supervisor.local_start import LocalStarter
 from supervisor.log import configure_log
 from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
@@ -121,7 +122,7 @@ def _group(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard
     )
     spec = _spec(settings, model, _empty_folder(kept.state.path / "group"))
     observation = Observation(kept.run_id, sink=kept.journal)
-    return GroupSupervisor(spec, machine, limits, log, guard, observation=observation)
+    return GroupSupervisor(spec, machine, LocalStarter(spec, limits, guard), log, observation=observation)
 
 
 def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupSpec:

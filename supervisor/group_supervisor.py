@@ -5,8 +5,7 @@ and the ledger see every event in the order in which it happened.
 """
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, assert_never
 
 import anyio
@@ -16,24 +15,22 @@ from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
 from supervisor.capture.captures import Captures
-from supervisor.channel_end import ChannelFull
-from supervisor.core import group as machine
-from supervisor.core.ladder import GRACEFUL, RELEASE
+from supervisor.core import group_messages as machine
+from supervisor.core.group import Group
 from supervisor.current_incident import CurrentIncident
+from supervisor.generation_start import CannotPlace, CannotStart, GenerationStarter
+from supervisor.group_ranks import GroupRanks
 from supervisor.group_tasks import GroupTasks
-from supervisor.guard import Guard
-from supervisor.incident_report import start_failure
-from supervisor.launch import GroupSpec, prepare_generation
+from supervisor.launch import GroupSpec
 from supervisor.observation import Observation, first_failure, observed_run
 from supervisor.observers import GroupObserver
-from supervisor.runner_supervisor import RunnerLimits, RunnerSupervisor
+from supervisor.rank_handle import RankHandle
 from supervisor.stall_watch import StallWatch
 from supervisor.task_router import RUNNER_TASK_EVENTS
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
 from transports.messages import (
     TERMINAL_EVENTS,
-    CancelTask,
     ModelFacts,
     PhaseChanged,
     Progress,
@@ -41,7 +38,6 @@ from transports.messages import (
     RunnerEvent,
     SamplingParameters,
     StartTask,
-    WakeForTask,
 )
 from transports.output_events import OutputStream, TaskOutputEnded
 
@@ -50,35 +46,33 @@ class GroupSupervisor:
     """Runs one group until it is stopped. One use: `run` once.
 
     Args:
-        spec: What the group serves.
+        spec: What the group serves; each generation may be placed differently.
         group: The policy machine, not started.
-        runner_limits: The bounds on each runner.
+        starter: Prepares the ranks of each generation.
         observer: Who is told.
-        guard: Ends the runners should this process die.
         observation: Who is told about runs and tasks, and where their records go; nobody and nowhere by default.
     """
 
     def __init__(
         self,
         spec: GroupSpec,
-        group: machine.Group,
-        runner_limits: RunnerLimits,
+        group: Group,
+        starter: GenerationStarter,
         observer: GroupObserver,
-        guard: Guard,
         *,
         observation: Observation | None = None,
     ) -> None:
         self.spec = spec
         self.group = group
-        self.runners: dict[int, RunnerSupervisor] = {}
+        self.runners = GroupRanks()
         self.facts: ModelFacts | None = None
         self._observation = observation or Observation(run_id="")
-        self._captures = Captures(self._observation, model=spec.model_id, node=spec.node, world_size=spec.world_size)
+        self._captures = Captures(self._observation, model=spec.model_id)
         self.tasks = GroupTasks(self._captures)
         self._stalls = StallWatch(spec.stall_timeout_s, self.runners)
-        self._runner_limits = runner_limits
+        self._starter = starter
         self._observer = observer
-        self._guard = guard
+        self._preparing: anyio.CancelScope | None = None
         self._task_group: TaskGroup | None = None
         self._incident = CurrentIncident(spec, observer)
         self._changed = anyio.Event()
@@ -153,25 +147,21 @@ class GroupSupervisor:
         """
         stream = self.tasks.open(wanted_id, self.group.generation, metadata or {})
         try:
-            self.runners[0].send(StartTask(stream.task_id, prompt, sampling))
+            self.runners.start_task(StartTask(stream.task_id, prompt, sampling))
         except Exception as exc:
             self.tasks.withdraw(stream.task_id, exc)
             raise
-        for rank in range(1, self.spec.world_size):
-            self.runners[rank].send(WakeForTask(stream.task_id))
-        self._stalls.busy(is_busy=True)
+        self._count_tasks()
         return stream
 
     def leave_task(self, task_id: str) -> None:
         """The listener of a task is gone: cancel the task if it is still in flight."""
         if self.tasks.forget(task_id):
-            self._cancel(task_id)
+            self.runners.cancel_task(task_id)
 
-    def _cancel(self, task_id: str) -> None:
-        if 0 in self.runners:
-            # A runner that reads no commands cannot be told; the watchdog ends it, and the task with it.
-            with suppress(ChannelFull):
-                self.runners[0].send(CancelTask(task_id))
+    def _count_tasks(self) -> None:
+        self.runners.owe(len(self.tasks))
+        self._stalls.busy(is_busy=len(self.tasks) > 0)
 
     # --- what runners tell (RunnerObserver) ---
 
@@ -187,9 +177,9 @@ class GroupSupervisor:
             self.facts = event
         elif isinstance(event, (*RUNNER_TASK_EVENTS, TaskOutputEnded)):
             if not self.tasks.deliver(rank, event):
-                self._cancel(event.task_id)
+                self.runners.cancel_task(event.task_id)
             if isinstance(event, TERMINAL_EVENTS):
-                self._stalls.busy(is_busy=len(self.tasks) > 0)
+                self._count_tasks()
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """A runner's output goes to the observer."""
@@ -230,7 +220,7 @@ class GroupSupervisor:
     def _carry_out(self, action: machine.GroupAction) -> None:
         match action:
             case machine.StartGeneration(generation):
-                self._start_generation(generation)
+                self._spawn(self._start_generation, generation)
             case machine.BecomeReady():
                 self._became_ready()
             case machine.DeclareVerdict():
@@ -240,36 +230,48 @@ class GroupSupervisor:
             case machine.AddCertificate(certificate):
                 self._incident.add(certificate)
             case machine.ReleaseRanks(ranks, gracefully):
-                for rank in ranks:
-                    self.runners[rank].stop(GRACEFUL if gracefully else RELEASE)
+                if self._preparing is not None:
+                    self._preparing.cancel()
+                self.runners.release(ranks, gracefully=gracefully)
             case machine.AwaitRestart() | machine.Abandon() | machine.Stopped():
                 return
             case _:
                 assert_never(action)
 
-    def _start_generation(self, generation: int) -> None:
-        self._incident.begin_generation()
-        self._observer.on_generation(generation)
+    async def _start_generation(self, generation: int) -> None:
         self._started_at = time.monotonic()
-        try:
-            launches = prepare_generation(self.spec, generation)
-        except OSError as exc:
-            self._spawn(self._start_failed, generation, exc)
-            return
-        for launch in launches:
-            runner = RunnerSupervisor(launch, self._runner_limits, self, self._guard)
-            self.runners[launch.rank] = runner
-            self._spawn(self._run_rank, runner)
+        with anyio.CancelScope() as self._preparing:
+            try:
+                self.spec, ranks = await self._starter.prepare(generation, self)
+            except CannotPlace as exc:
+                self._feed(machine.CannotPlace(generation, str(exc)))
+            except CannotStart as exc:
+                self._begin_generation(generation, len(exc.certificates))
+                for certificate in exc.certificates:
+                    self._rank_died(certificate)
+            else:
+                self._begin_generation(generation, len(ranks))
+                self._run_ranks(ranks)
+        if self._preparing.cancelled_caught:
+            self._feed(machine.CannotPlace(generation, "The group was stopped while it started."))
+        self._preparing = None
 
-    async def _run_rank(self, runner: RunnerSupervisor) -> None:
-        self._rank_died(await runner.run())
-        later = await runner.late_certificate()
+    def _begin_generation(self, generation: int, world_size: int) -> None:
+        self._incident.begin_generation(self.spec)
+        self._observer.on_generation(generation)
+        self._feed(machine.Placed(generation, world_size))
+
+    def _run_ranks(self, ranks: Sequence[RankHandle]) -> None:
+        self._captures.begin_generation([handle.node for handle in ranks])
+        for handle in ranks:
+            self.runners[handle.rank] = handle
+            self._spawn(self._run_rank, handle)
+
+    async def _run_rank(self, handle: RankHandle) -> None:
+        self._rank_died(await handle.run())
+        later = await handle.late_certificate()
         if later is not None:
             self._incident.amend(later)
-
-    async def _start_failed(self, generation: int, error: OSError) -> None:
-        for rank in range(self.spec.world_size):
-            self._rank_died(start_failure(rank, generation, self.spec.node, error))
 
     def _rank_died(self, certificate: DeathCertificate) -> None:
         self.runners.pop(certificate.rank, None)

@@ -74,7 +74,7 @@ class LocalGateway:
         if runner is None:
             state = Phase.SHUTDOWN if self._group.group.state is GroupState.STOPPED else Phase.FAILED
             return RankView(rank, None, spec.node, state, generation)
-        return RankView(rank, runner.pid, spec.node, runner.phase, generation, runner.progress)
+        return RankView(rank, runner.pid, runner.node, runner.phase, generation, runner.progress)
 
     def ready(self) -> bool:
         """True when the group serves."""
@@ -151,6 +151,9 @@ class LocalGateway:
                 return Refusal(RefusalCode.CLUSTER_DEGRADED, group.reason or "The group has failed.", incident=incident)
             case GroupState.STOPPING | GroupState.STOPPED:
                 return Refusal(RefusalCode.CLUSTER_DEGRADED, "The service is shutting down.", incident=incident)
+            case GroupState.DEGRADED:
+                message = group.reason or "The model has no place on the nodes that are there."
+                return Refusal(RefusalCode.CLUSTER_DEGRADED, message, retry_after_s=30, incident=incident)
             case GroupState.STARTING | GroupState.READY:
                 message = f"The model {self._group.spec.model_id!r} is still loading."
                 return Refusal(RefusalCode.MODEL_LOADING, message, retry_after_s=self._group.expected_wait_s)

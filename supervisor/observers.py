@@ -25,10 +25,6 @@ class RunnerObserver(Protocol):
     def on_unkillable(self, rank: int, pid: int) -> None:
         """The process outlived SIGKILL; `run` goes on waiting for its exit."""
 
-    def tasks_in_flight(self) -> int:
-        """How many tasks wait for this runner's group."""
-        ...
-
 
 class GroupObserver(Protocol):
     """Who is told what happens to a group. Called on the event loop; must not block or raise."""

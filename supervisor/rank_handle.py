@@ -48,8 +48,12 @@ class RankHandle(Protocol):
         """
         ...
 
+    def tasks_in_flight(self, tasks: int) -> None:
+        """Tell how many tasks are owed an end: what a rank that leaves now leaves behind."""
+        ...
+
     def stop(self, *, gracefully: bool) -> None:
-        """Begin to end it, unless that began before."""
+        """Begin to end it, unless that began before; `gracefully` when it can still finish its token."""
         ...
 
     def condemn(self, finding: SupervisorFinding) -> None:

@@ -9,7 +9,6 @@ it; nobody else touches the process.
 import os
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -27,7 +26,7 @@ from supervisor.attribution import Attributed, AttributedStream
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
 from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
 from supervisor.core import lifecycle as machine
-from supervisor.core.ladder import CONDEMNED, GRACEFUL, RUNG_SIGNALS, Ladder, Rung, Step
+from supervisor.core.ladder import CONDEMNED, GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung
 from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
 from supervisor.memory.reader import MemorySources
@@ -79,7 +78,9 @@ class RunnerSupervisor:
         self._remains: Remains | None = None
         self._condemned: Condemnation | None = None
         self._deadline_moved = anyio.Event()
+        self._tasks_in_flight = 0
         self.rank = launch.rank
+        self.node = launch.node
         self.step = 0
         self.progress: str | None = None
 
@@ -103,10 +104,14 @@ class RunnerSupervisor:
         if self._channel is not None:
             self._channel.send(command)
 
-    def stop(self, steps: Sequence[Step]) -> None:
-        """Begin the way down by this ladder, unless it began before. Returns at once; `run` ends when it worked."""
+    def tasks_in_flight(self, tasks: int) -> None:
+        """Tell how many tasks are owed an end."""
+        self._tasks_in_flight = tasks
+
+    def stop(self, *, gracefully: bool) -> None:
+        """Begin the way down, unless it began before. Returns at once; `run` ends when it worked."""
         if not self._ladder.started:
-            self._ladder = Ladder(steps)
+            self._ladder = Ladder(GRACEFUL if gracefully else RELEASE)
         self._feed(machine.StopWanted())
 
     def condemn(self, finding: SupervisorFinding) -> None:
@@ -277,7 +282,7 @@ class RunnerSupervisor:
             termination_error=self._termination_error,
             finding=self._lifecycle.finding,
             signals_sent=() if self._child is None else tuple(self._child.signals_sent),
-            tasks_in_flight=self._observer.tasks_in_flight(),
+            tasks_in_flight=self._tasks_in_flight,
             memory=memory,
             condemned=self._condemned,
         )

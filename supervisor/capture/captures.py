@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 import msgspec
@@ -25,8 +25,6 @@ class Captures:
     Args:
         observation: Who is told.
         model: What the tasks ask for.
-        node: Where the ranks run.
-        world_size: How many ranks there are.
         limits: The bounds on each task.
     """
 
@@ -35,14 +33,11 @@ class Captures:
         observation: Observation,
         *,
         model: str,
-        node: str,
-        world_size: int,
         limits: CaptureLimits = _DEFAULT_LIMITS,
     ) -> None:
         self._observation = observation
         self._model = model
-        self._node = node
-        self._world_size = world_size
+        self._nodes: tuple[str, ...] = ()
         self._limits = limits
         self._open: dict[str, TaskCapture] = {}
         self._ending: dict[str, TaskCapture] = {}
@@ -63,6 +58,10 @@ class Captures:
             with anyio.move_on_after(None if first is None else max(0.0, first - time.monotonic())):
                 await changed.wait()
             self._close(lambda capture: (capture.ends_by or 0.0) <= time.monotonic())
+
+    def begin_generation(self, nodes: Sequence[str]) -> None:
+        """The tasks of a new generation are about to come; `nodes` says where its ranks run, by rank."""
+        self._nodes = tuple(nodes)
 
     def started(self, task_id: str, generation: int, metadata: Mapping[str, str]) -> None:
         """A task is about to be given to the runners.
@@ -86,8 +85,7 @@ class Captures:
         self._open[task_id] = TaskCapture(
             record,
             log_id,
-            node=self._node,
-            world_size=self._world_size,
+            nodes=self._nodes,
             reached=self._reached,
             limits=self._limits,
         )

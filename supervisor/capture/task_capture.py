@@ -46,8 +46,7 @@ class TaskCapture:
     Args:
         record: The task as it began.
         log_id: What the ids of its records begin with; unique.
-        node: Where its ranks run.
-        world_size: How many ranks there are.
+        nodes: Where its ranks run, by rank.
         reached: How far the ranks' streams were read; kept up to date by its owner.
         limits: The bounds.
     """
@@ -57,18 +56,17 @@ class TaskCapture:
         record: TaskRecord,
         log_id: str,
         *,
-        node: str,
-        world_size: int,
+        nodes: Sequence[str],
         reached: Reached,
         limits: CaptureLimits,
     ) -> None:
         self.record = record
         self._log_id = log_id
         self.ends_by: float | None = None
-        self._node = node
+        self._nodes = tuple(nodes)
         self._reached = reached
         self._limits = limits
-        self._ranks = [_RankCapture(limits.max_text_bytes) for _ in range(world_size)]
+        self._ranks = [_RankCapture(limits.max_text_bytes) for _ in nodes]
 
     @property
     def is_complete(self) -> bool:
@@ -129,7 +127,7 @@ class TaskCapture:
             task_id=record.task_id,
             generation=record.generation,
             rank=number,
-            node=self._node,
+            node=self._nodes[number],
             started_at=record.started_at,
             ended_at=ended_at,
             success=record.outcome is TaskOutcome.FINISHED,

@@ -1,6 +1,8 @@
 """A group: the ranks of one model, all for one. One rank's death ends a generation, never a single rank.
 
-    STARTING --Start, all ranks ready--> READY
+    STARTING --Start, placed, all ranks ready--> READY
+    STARTING | RESTARTING --no place for the ranks--> DEGRADED --a node came--> STARTING | RESTARTING
+    STARTING --Adopt, of what an earlier head started--> READY
     STARTING | READY --a rank died--> RESTARTING: settle the verdict, release the survivors, wait until all ranks
                                       are gone, back off, start the next generation --all ranks ready--> READY
     RESTARTING --the policy gives up, all ranks gone--> FAILED
@@ -15,8 +17,30 @@ from collections.abc import Sequence
 
 import msgspec
 
-from diagnostics.incident import DeathCertificate, Verdict
+from diagnostics.incident import DeathCertificate
 from diagnostics.verdict import fold, is_final
+from supervisor.core.group_messages import (
+    Abandon,
+    AddCertificate,
+    Adopt,
+    AwaitRestart,
+    BecomeReady,
+    CannotPlace,
+    DeclareVerdict,
+    GroupAction,
+    GroupInput,
+    PlaceAgain,
+    Placed,
+    RankDied,
+    RankReady,
+    RankUnkillable,
+    ReleaseRanks,
+    Start,
+    StartGeneration,
+    Stop,
+    Stopped,
+    Tick,
+)
 from supervisor.core.restart import GiveUp, RestartAfter, RestartDecision, RestartPolicy
 from transports.http.gateway import GroupState
 
@@ -26,104 +50,6 @@ class GroupLimits(msgspec.Struct, frozen=True):
 
     verdict_settle_s: float = 0.5
     coincidence_s: float = 0.02
-
-
-# --- inputs ---
-
-
-class Start(msgspec.Struct, frozen=True, tag=True):
-    """Begin the first generation."""
-
-
-class Stop(msgspec.Struct, frozen=True, tag=True):
-    """End the group for good; tasks in flight end as cancelled by shutdown."""
-
-
-class RankReady(msgspec.Struct, frozen=True, tag=True):
-    """A rank announced READY."""
-
-    rank: int
-    generation: int
-
-
-class RankDied(msgspec.Struct, frozen=True, tag=True):
-    """A rank's process is reaped and its process group empty; the certificate says why."""
-
-    certificate: DeathCertificate
-
-
-class RankUnkillable(msgspec.Struct, frozen=True, tag=True):
-    """A rank's process outlived SIGKILL: nothing may be started beside it."""
-
-    rank: int
-    pid: int
-
-
-class Tick(msgspec.Struct, frozen=True, tag=True):
-    """Time has passed; sent when `deadline` is reached."""
-
-
-GroupInput = Start | Stop | RankReady | RankDied | RankUnkillable | Tick
-
-
-# --- actions ---
-
-
-class StartGeneration(msgspec.Struct, frozen=True, tag=True):
-    """Start one runner per rank with this generation."""
-
-    generation: int
-
-
-class BecomeReady(msgspec.Struct, frozen=True, tag=True):
-    """Every rank is ready: tasks may be sent."""
-
-    generation: int
-
-
-class DeclareVerdict(msgspec.Struct, frozen=True, tag=True):
-    """The generation failed for this reason: make the incident, end the tasks in flight with it.
-
-    `decision` is what follows once all ranks are gone.
-    """
-
-    verdict: Verdict
-    certificates: tuple[DeathCertificate, ...]
-    decision: RestartDecision
-
-
-class AddCertificate(msgspec.Struct, frozen=True, tag=True):
-    """A certificate came after the verdict: complete the incident with it."""
-
-    certificate: DeathCertificate
-
-
-class ReleaseRanks(msgspec.Struct, frozen=True, tag=True):
-    """End these ranks; `gracefully` when they can still finish their token, not when a peer is dead."""
-
-    ranks: tuple[int, ...]
-    gracefully: bool
-
-
-class AwaitRestart(msgspec.Struct, frozen=True, tag=True):
-    """All ranks are gone; the next generation starts after `delay_s`."""
-
-    delay_s: float
-
-
-class Abandon(msgspec.Struct, frozen=True, tag=True):
-    """All ranks are gone and no generation follows."""
-
-    reason: str
-
-
-class Stopped(msgspec.Struct, frozen=True, tag=True):
-    """All ranks are gone because the group was asked to stop."""
-
-
-GroupAction = (
-    StartGeneration | BecomeReady | DeclareVerdict | AddCertificate | ReleaseRanks | AwaitRestart | Abandon | Stopped
-)
 
 
 class Group:
@@ -143,12 +69,26 @@ class Group:
         self._settling_until: float | None = None
         self._decision: RestartDecision | None = None
         self._alive: set[int] = set()
+        self._has_failed = False
+
+    @property
+    def world_size(self) -> int:
+        """How many ranks the generation has."""
+        return self._world_size
 
     def handle(self, group_input: GroupInput, now: float) -> Sequence[GroupAction]:
         """Take one input; return what to do about it, in order."""
         match group_input:
-            case Start():
-                return self._start_generation() if self.generation == 0 and self.state is GroupState.STARTING else ()
+            case Start(last_generation):
+                return self._start_first(last_generation)
+            case Adopt(generation, world_size):
+                return self._adopt(generation, world_size, now)
+            case Placed(generation, world_size):
+                return self._placed(generation, world_size)
+            case CannotPlace(generation, reason):
+                return self._cannot_place(generation, reason)
+            case PlaceAgain():
+                return self._start_generation() if self.state is GroupState.DEGRADED else ()
             case Stop():
                 return self._stop()
             case RankReady(rank, generation):
@@ -160,9 +100,41 @@ class Group:
             case Tick():
                 return self._tick(now)
 
+    def _start_first(self, last_generation: int) -> Sequence[GroupAction]:
+        if self.generation or self.state is not GroupState.STARTING:
+            return ()
+        self.generation = last_generation
+        return self._start_generation()
+
+    def _adopt(self, generation: int, world_size: int, now: float) -> Sequence[GroupAction]:
+        if self.generation or self.state is not GroupState.STARTING:
+            return ()
+        self.generation = generation
+        self._world_size = world_size
+        self._alive = set(range(world_size))
+        return self._become_ready(now)
+
+    def _placed(self, generation: int, world_size: int) -> Sequence[GroupAction]:
+        if generation == self.generation and self.state in (GroupState.STARTING, GroupState.RESTARTING):
+            self._world_size = world_size
+            self._alive = set(range(world_size))
+        return ()
+
+    def _cannot_place(self, generation: int, reason: str) -> Sequence[GroupAction]:
+        if generation != self.generation:
+            return ()
+        self._alive.clear()
+        if self.state is GroupState.STOPPING:
+            return self._stopped_if_empty()
+        # Nobody has seen this number, so the next try may have it.
+        self.generation -= 1
+        self.state = GroupState.DEGRADED
+        self.reason = reason
+        return ()
+
     def _start_generation(self) -> Sequence[GroupAction]:
         self.generation += 1
-        self.state = GroupState.STARTING if self.generation == 1 else GroupState.RESTARTING
+        self.state = GroupState.RESTARTING if self._has_failed else GroupState.STARTING
         self.deadline = None
         self._ready.clear()
         self._certificates.clear()
@@ -188,10 +160,13 @@ class Group:
         self._ready.add(rank)
         if len(self._ready) < self._world_size:
             return ()
+        return self._become_ready(now)
+
+    def _become_ready(self, now: float) -> Sequence[GroupAction]:
         self.state = GroupState.READY
         self.reason = None
         self._policy.ready(now)
-        return (BecomeReady(generation),)
+        return (BecomeReady(self.generation),)
 
     def _rank_died(self, certificate: DeathCertificate, now: float) -> Sequence[GroupAction]:
         if certificate.generation != self.generation or certificate.rank not in self._alive:
@@ -204,6 +179,7 @@ class Group:
             return (AddCertificate(certificate), *self._next_if_empty(now))
         if self._settling_until is None:
             self.state = GroupState.RESTARTING
+            self._has_failed = True
             self._settling_until = now + self._limits.verdict_settle_s
         return self._settle(now)
 

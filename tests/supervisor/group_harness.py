@@ -19,6 +19,7 @@ from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.launch import GroupSpec
+from supervisor.local_start import LocalStarter
 from supervisor.memory.reader import MemorySources
 from supervisor.observation import Observation
 from supervisor.runner_supervisor import RunnerLimits
@@ -165,7 +166,7 @@ async def running_group(
     recorder = Recorder()
     group = Group(world_size, GroupLimits(), policy)
     with Guard() as guard:
-        supervisor = GroupSupervisor(spec, group, limits, recorder, guard, observation=observation)
+        supervisor = GroupSupervisor(spec, group, LocalStarter(spec, limits, guard), recorder, observation=observation)
         async with _run_until_left(supervisor):
             yield RunningGroup(supervisor, recorder)
 

@@ -108,7 +108,9 @@ class Kept:
 def captures(kept: Kept | None, *, world_size: int = 1, settle_s: float = 60.0) -> Captures:
     observation = Observation("run-1", sink=kept)
     limits = CaptureLimits(settle_s=settle_s)
-    return Captures(observation, model="m", node="here", world_size=world_size, limits=limits)
+    made = Captures(observation, model="m", limits=limits)
+    made.begin_generation(["here"] * world_size)
+    return made
 
 
 def wrote(subject: Captures, stream: OutputStream, text: bytes, serial: int) -> None:

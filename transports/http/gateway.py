@@ -55,11 +55,15 @@ class RankView(msgspec.Struct, frozen=True):
 
 
 class GroupState(StrEnum):
-    """What a group does now. `FAILED` is final until an operator acts; `reason` in the view says why."""
+    """What a group does now. `FAILED` is final until an operator acts; `reason` in the view says why.
+
+    `DEGRADED` waits for a node: the model has no place on those that are there.
+    """
 
     STARTING = "starting"
     READY = "ready"
     RESTARTING = "restarting"
+    DEGRADED = "degraded"
     FAILED = "failed"
     STOPPING = "stopping"
     STOPPED = "stopped"

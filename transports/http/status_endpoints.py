@@ -98,7 +98,7 @@ def _not_ready(view: ClusterView) -> ApiError:
             code, retryable = "service_stopping", True
         case GroupState.FAILED:
             code, retryable = "cluster_degraded", False
-        case GroupState.READY:
+        case GroupState.READY | GroupState.DEGRADED:
             code, retryable = "cluster_degraded", True
     ranks = ", ".join(f"rank {rank.rank} {rank.state}{_progress(rank.progress)}" for rank in view.ranks)
     reason = f" ({view.reason})" if view.reason else ""

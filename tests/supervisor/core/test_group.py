@@ -9,15 +9,14 @@ from diagnostics.cause import Cause
 from diagnostics.evidence import ExitStatus
 from diagnostics.incident import Confidence, DeathCertificate, Diagnosis
 from diagnostics.phase import Phase
-from supervisor.core.group import (
+from supervisor.core.group import Group, GroupLimits
+from supervisor.core.group_messages import (
     Abandon,
     AddCertificate,
     AwaitRestart,
     BecomeReady,
     DeclareVerdict,
-    Group,
     GroupAction,
-    GroupLimits,
     RankDied,
     RankReady,
     RankUnkillable,
