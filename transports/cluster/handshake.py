@@ -5,12 +5,16 @@ import msgspec
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from transports.cluster.node_facts import NodeFacts
+from transports.messages import ModelFacts
 
 PROTOCOL_VERSION = 1
 
 
 class RunningRank(msgspec.Struct, frozen=True):
-    """A rank that a node keeps warm: what a head needs to know to adopt it. `plan` names what the group was told."""
+    """A rank that a node keeps warm: what a head needs to know to adopt it.
+
+    `plan` names what the group was told; `facts` is what the runner said of its model.
+    """
 
     generation: int
     rank: int
@@ -19,6 +23,7 @@ class RunningRank(msgspec.Struct, frozen=True):
     phase: Phase
     step: int
     plan: str
+    facts: ModelFacts | None = None
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):

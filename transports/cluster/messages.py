@@ -72,9 +72,10 @@ class CondemnRank(msgspec.Struct, frozen=True, tag=True):
 
 
 class DumpStacks(msgspec.Struct, frozen=True, tag=True):
-    """Make every rank of this node write its stacks."""
+    """Make a runner write its stacks; it goes on."""
 
     generation: int
+    rank: int
 
 
 class TasksInFlight(msgspec.Struct, frozen=True, tag=True):
