@@ -16,18 +16,18 @@
       # Nix runs what everybody runs: the wheels of the lock file, since nixpkgs cannot build MLX with Metal
       # (docs/adr/0007). The lock fixes every file by its hash and the tags below fix the choice among
       # them, so the folder of wheels has one hash for each system. When the lock changes, `nix build` names the new ones.
-      lockHash = "babfc9ca838d6fcceeda32e61d4bb4c351e85f67b72e7202c5dc399d052e0129";
+      lockHash = "a407841e4ef6c7d670771ed03b93151ed9346527ab4cf6c3274cedfaeec58100";
       wheels = {
         aarch64-darwin = {
-          hash = "sha256-ygkRPdH9eE0ACmRrdQZJd/5wbK1MuPdYYSCrqOg04i4=";
+          hash = "sha256-SR4HIBAeBqBGVNcaXXCHioX2qKZMFGjDgiwq2Xz/DnM=";
           tags = [ "macosx_14_0_arm64" ];
         };
         x86_64-linux = {
-          hash = "sha256-P/lkU3yTq+GHdhhXDM2mjB54N70vON/YIjlW6mHHcGo=";
+          hash = "sha256-y3xKuWzDj9fn+i8jT+gUUNvsQ5QOCkLdbsRbWGFkzkg=";
           tags = map (tag: "${tag}_x86_64") manylinux;
         };
         aarch64-linux = {
-          hash = "sha256-FVcFgQZOj+L9DJA5GtZB8H7HmC99mIK1WEnQxiMzYJk=";
+          hash = "sha256-q7AKPO5ORhqMQdhGkDRI5GrdZsj4emJyY/RBdSwqeT0=";
           tags = map (tag: "${tag}_aarch64") manylinux;
         };
       };
