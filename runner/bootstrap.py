@@ -18,11 +18,13 @@ from typing import NoReturn
 
 from diagnostics.phase import Phase
 from diagnostics.termination import describe
-from runner.control import Control, Inbox, Progression, leave_without_supervisor
+from runner.control import Control, Inbox, leave_without_supervisor
 from runner.dead_man import DeadMan
+from runner.progression import Progression
 from runner.uplink import Uplink
 from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
 from transports.messages import Configure, PhaseChanged, RunnerHello
+from transports.progress import Activity
 
 EXIT_FAILED = 1
 
@@ -114,7 +116,9 @@ def _run(channel: RunnerEnd, uplink: Uplink, options: argparse.Namespace) -> Non
     output = install(uplink, configuration.marker_token, leave_without_supervisor)
     engine = load_engine(configuration.engine, configuration)
     with leave_at_any_arrival(options.channel_fd):
+        progression.enter(Activity.CONNECTING, "connect")
         engine.connect()
+        progression.leave()
     warm_engine(engine, uplink, progression)
     control.serving()
     dead_man.serving()

@@ -1,7 +1,7 @@
 """The control side of a runner: threads that never compute.
 
-The reader takes commands off the channel and leaves at once when the supervisor is gone. The pulse says that the
-compute thread moved.
+The reader takes commands off the channel and leaves at once when the supervisor is gone. The pulse says how the
+compute thread moved, whatever that thread is doing.
 """
 
 import contextlib
@@ -12,9 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from runner.progression import Progression
 from runner.uplink import Uplink
 from transports.channel import ChannelClosed, ProtocolViolation, RunnerEnd
-from transports.messages import Command, Progress, Shutdown
+from transports.messages import Command, Shutdown
 
 EXIT_SUPERVISOR_GONE = 75
 _PULSE_INTERVAL_S = 0.25
@@ -49,17 +50,6 @@ class Inbox:
             return self._queue.get(block)
         except queue.Empty:
             return None
-
-
-class Progression:
-    """The progress word: written by the compute thread, read by the pulse. Only grows."""
-
-    def __init__(self) -> None:
-        self.step = 0
-
-    def advance(self) -> None:
-        """The compute thread did something. Compute thread only."""
-        self.step += 1
 
 
 class Control:
@@ -121,13 +111,13 @@ class Control:
                 self._leave_while_starting()
 
     def _pulse(self) -> None:
-        reported = 0
+        reported = self._progression.word
         wait = threading.Event().wait
         try:
             while not wait(_PULSE_INTERVAL_S):
-                if (step := self._progression.step) != reported:
-                    self._uplink.send(Progress(step))
-                    reported = step
+                if (word := self._progression.word) != reported:
+                    self._uplink.send(word)
+                    reported = word
         except ChannelClosed:
             leave_without_supervisor()
 

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, cast
 
 import msgspec
@@ -9,8 +10,24 @@ import msgspec
 from runner.plan import PreparedTask
 from transports.messages import Configure, ModelFacts, RejectionCode, StartTask
 
-Report = Callable[[int, int], None]
-"""Called with `(done, total)` as often as there is something to say; also proves that the rank is alive."""
+
+class Report(Protocol):
+    """How an engine says how far it is while it starts, as often as there is something to say.
+
+    A rank that says nothing for too long, and waits for no other, has stalled (`docs/hangs.md`).
+    """
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` layers, or of the steps of warm-up."""
+        ...
+
+    def loaded(self, count: int) -> None:
+        """So many bytes more are in memory."""
+        ...
+
+    def agreeing(self, collective: str) -> AbstractContextManager[None]:
+        """A context in which this rank takes part in a collective, at most 40 characters of name, and may wait."""
+        ...
 
 
 class TaskRejection(Exception):

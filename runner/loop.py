@@ -1,16 +1,18 @@
 """The compute loop: one thread, which starts the engine and then serves rounds until it is told to leave."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import assert_never
 
 from diagnostics.phase import Phase
 from runner.agreement import Follower, Leader
 from runner.attribution import task as working_for
 from runner.attribution.task_output import TaskOutput
-from runner.control import Inbox, Progression
+from runner.control import Inbox
 from runner.delivery import Delivery, rejected
-from runner.engine import Engine, Generated, StepOutput
+from runner.engine import Engine, Generated, Prefilled, StepOutput
 from runner.plan import Plan, decode_plan, encode_plan
+from runner.progression import Progression
 from runner.uplink import Uplink
 from transports.channel import ProtocolViolation
 from transports.messages import (
@@ -24,22 +26,49 @@ from transports.messages import (
     StartTask,
     WakeForTask,
 )
+from transports.progress import Activity
 
 
 def warm_engine(engine: Engine, uplink: Uplink, progression: Progression) -> None:
     """Bring a connected engine to warm, announcing each phase on the way. Blocks for as long as that takes."""
 
-    def announce(phase: Phase, done: int = 0, total: int = 0) -> None:
-        progression.advance()
-        uplink.send(PhaseChanged(phase, done, total))
+    def announce(phase: Phase, activity: Activity) -> _Report:
+        progression.advance(activity)
+        uplink.send(PhaseChanged(phase))
+        return _Report(phase, activity, uplink, progression)
 
-    announce(Phase.CONNECTED)
-    announce(Phase.LOADING)
-    facts = engine.load(lambda done, total: announce(Phase.LOADING, done, total))
-    announce(Phase.LOADED)
-    announce(Phase.WARMING_UP)
-    engine.warm_up(lambda done, total: announce(Phase.WARMING_UP, done, total))
+    announce(Phase.CONNECTED, Activity.LOADING)
+    facts = engine.load(announce(Phase.LOADING, Activity.LOADING))
+    announce(Phase.LOADED, Activity.WARMING_UP)
+    engine.warm_up(announce(Phase.WARMING_UP, Activity.WARMING_UP))
+    progression.advance(Activity.WARMING_UP)
     uplink.send(facts)
+
+
+class _Report:
+    """What an engine says while it starts, as phase and as progress word. See `runner.engine.Report`."""
+
+    def __init__(self, phase: Phase, activity: Activity, uplink: Uplink, progression: Progression) -> None:
+        self._phase = phase
+        self._activity = activity
+        self._uplink = uplink
+        self._progression = progression
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progression.count(done, total)
+        self._uplink.send(PhaseChanged(self._phase, done, total))
+
+    def loaded(self, count: int) -> None:
+        """Count bytes."""
+        self._progression.load(count)
+
+    @contextmanager
+    def agreeing(self, collective: str) -> Generator[None]:
+        """Mark the collective; what an exception leaves open tells where it came from."""
+        self._progression.enter(Activity.AGREEING, collective)
+        yield
+        self._progression.leave()
+        self._progression.do(self._activity)
 
 
 class _Rounds:
@@ -54,6 +83,7 @@ class _Rounds:
         self._inbox = inbox
         self._progression = progression
         self._in_engine: set[str] = set()
+        self._without_tokens: set[str] = set()
         self._phase = Phase.WARMING_UP
 
     def announce(self, phase: Phase) -> None:
@@ -66,34 +96,47 @@ class _Rounds:
         """Yield the commands that are there; when `block`, the runner is idle and waits for the first one."""
         if block:
             self.announce(Phase.READY)
+            self._progression.do(Activity.IDLE)
         while (command := self._inbox.take(block=block)) is not None:
             block = False
             yield command
+
+    def prepare(self) -> None:
+        """This rank works on a request alone; the others may wait for it."""
+        self._progression.do(Activity.PREPARING)
 
     def begin(self, proposal: bytes) -> Sequence[StepOutput]:
         """Begin the agreement and step the engine meanwhile: what is agreed takes effect after this step."""
         self._engine.propose(proposal)
         if not self._in_engine:
             return ()
+        self._progression.enter(Activity.PREFILL if self._without_tokens else Activity.DECODE, "step")
         outputs = self._engine.step()
-        self._progression.advance()
+        self._progression.leave()
         for output in outputs:
-            if isinstance(output, Generated) and output.finish is not None:
+            if isinstance(output, Prefilled):
+                self._progression.count(output.done, output.total)
+                continue
+            self._without_tokens.discard(output.task_id)
+            if output.finish is not None:
                 self._in_engine.discard(output.task_id)
         return outputs
 
     def finish(self) -> Plan:
         """Wait for the agreement and apply it."""
+        self._progression.enter(Activity.AGREEING, "plan")
         plan = decode_plan(self._engine.agreed())
-        self._progression.advance()
+        self._progression.leave()
         if plan.remove:
             self._engine.remove(plan.remove)
             self._in_engine.difference_update(plan.remove)
+            self._without_tokens.difference_update(plan.remove)
         for task in plan.admit:
             self.output.begin(task.task_id)
             with working_for(task.task_id):
                 self._engine.admit(task)
             self._in_engine.add(task.task_id)
+            self._without_tokens.add(task.task_id)
         if self._in_engine:
             self.announce(Phase.RUNNING)
         return plan
@@ -165,6 +208,7 @@ class _LeadingRank:
     def _start(self, command: StartTask) -> RunnerEvent:
         if command.task_id in self._delivery.open_tasks:
             raise ProtocolViolation(f"task {command.task_id} was started twice")
+        self._rounds.prepare()
         self._rounds.output.begin(command.task_id)
         with working_for(command.task_id):
             try:

@@ -10,6 +10,7 @@ import mlx.core as mx
 # The runner loads from local folders only; without this, transformers asks the hub about them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from mlx.utils import tree_flatten  # pyright: ignore[reportUnknownVariableType]
 from mlx_lm.generate import BatchGenerator, StopSequences, generation_stream
 from mlx_lm.sample_utils import (
     apply_min_p,
@@ -106,6 +107,20 @@ def batch_stream() -> mx.Stream:
 def evaluate(*arrays: object, ahead: bool = False) -> None:
     """Compute arrays, or trees of them; with `ahead`, begin and do not wait."""
     cast(Callable[..., None], mx.async_eval if ahead else mx.eval)(*arrays)  # pyright: ignore[reportUnknownMemberType]
+
+
+def weights_of(layer: Layer) -> list[mx.array]:
+    """Return its weights, those of the layers within it included."""
+    flatten = cast(Callable[[object], list[tuple[str, mx.array]]], tree_flatten)
+    return [weight for _, weight in flatten(layer.parameters())]
+
+
+def evaluate_each(weights: Sequence[mx.array], evaluated: Callable[[int], None]) -> None:
+    """Compute weights in one go, and tell the size of each in bytes once it is there."""
+    evaluate(*weights, ahead=True)
+    for weight in weights:
+        evaluate(weight)
+        evaluated(weight.nbytes)
 
 
 def new_batch(model: Model, *, max_sequences: int, prefill_step_tokens: int) -> Batch:

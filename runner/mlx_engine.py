@@ -98,8 +98,9 @@ class MlxEngine:
 
     def warm_up(self, report: Report) -> None:
         """Give all ranks the same random state, then run a short task through the batch."""
-        self.propose(secrets.token_bytes(8) if self._configuration.rank == 0 else b"")
-        mx.random.seed(int.from_bytes(self.agreed()))
+        with report.agreeing("seed"):
+            self.propose(secrets.token_bytes(8) if self._configuration.rank == 0 else b"")
+            mx.random.seed(int.from_bytes(self.agreed()))
         sampling = SamplingParameters(max_tokens=_WARM_UP_TOKENS, temperature=0.0, ignore_eos=True)
         tokens = (0,) * min(_WARM_UP_PROMPT_TOKENS, max(1, self._facts.context_tokens - _WARM_UP_TOKENS))
         self.admit(PreparedTask(_WARM_UP_TASK, tokens, sampling))

@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 import mlx.core as mx
 
 from runner.engine import Report
-from runner.mlx_binding import Model, Tokenizer, evaluate, load_lazy, load_tokenizer
+from runner.mlx_binding import Model, Tokenizer, evaluate, evaluate_each, load_lazy, load_tokenizer, weights_of
 from transports.messages import ModelFacts, Parallelism
 
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "max_sequence_length")
@@ -43,12 +43,14 @@ def load(
     tokenizer = load_tokenizer(folder, config.get("eos_token_id"))
     layers = list(model.layers)
     for number, layer in enumerate(layers):
-        evaluate(layer.parameters())
+        evaluate_each(weights_of(layer), report.loaded)
         report(number + 1, len(layers))
-    evaluate(model.parameters())
+    in_layers = {id(weight) for layer in layers for weight in weights_of(layer)}
+    evaluate_each([weight for weight in weights_of(model) if id(weight) not in in_layers], report.loaded)
     if group is not None:
         # Nobody goes on before the slowest rank: the next collective may come much later than this.
-        evaluate(mx.distributed.all_sum(mx.ones(group.size()), group=group, stream=cast(Any, mx.cpu)))
+        with report.agreeing("loaded"):
+            evaluate(mx.distributed.all_sum(mx.ones(group.size()), group=group, stream=cast(Any, mx.cpu)))
     return model, tokenizer, ModelFacts(_context_tokens(config, tokenizer), _vocabulary_size(config), layers_in_all)
 
 

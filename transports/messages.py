@@ -13,6 +13,7 @@ from diagnostics.evidence import RunnerTerminationError
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from transports.output_events import OutputEvent, TaskOutputEnded
+from transports.progress import Progress
 
 Parallelism = Literal["tensor", "pipeline"]
 Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
@@ -130,12 +131,6 @@ class PhaseChanged(msgspec.Struct, frozen=True, tag=True):
     phase: Phase
     done: int = 0
     total: int = 0
-
-
-class Progress(msgspec.Struct, frozen=True, tag=True):
-    """The compute thread moved: `step` only grows. Sent by the control thread at most a few times a second."""
-
-    step: int
 
 
 class ModelFacts(msgspec.Struct, frozen=True, tag=True):

@@ -95,8 +95,9 @@ class ScriptedEngine:
         for step in range(self._script.warm_up_steps):
             self.reach("warm_up")
             time.sleep(self._script.warm_up_interval_s)
-            self.propose(b"")
-            self.agreed()
+            with report.agreeing("warm-up"):
+                self.propose(b"")
+                self.agreed()
             report(step + 1, self._script.warm_up_steps)
 
     def prepare(self, task: StartTask) -> PreparedTask:
