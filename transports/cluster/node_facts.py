@@ -6,11 +6,17 @@ from diagnostics.evidence import OperatingSystem
 
 
 class RdmaDevice(msgspec.Struct, frozen=True):
-    """One RDMA interface. `peer` is the node at its other end, None when it is not known."""
+    """One RDMA interface.
+
+    A node tells the Thunderbolt domains at both ends of its cables; the head, who has all nodes' facts, puts in `peer`,
+    the node at the other end. None where it is not known.
+    """
 
     name: str
     is_up: bool
     peer: str | None = None
+    domain: str | None = None
+    peer_domain: str | None = None
 
 
 class NodeFacts(msgspec.Struct, frozen=True):
@@ -29,7 +35,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
         python_version: The runners'.
         mlx_version: None when it is not installed.
         mlx_lm_version: None when it is not installed.
-        mlx_environment: The `MLX_*` variables that its runners would inherit.
+        mlx_environment: The `MLX_*` and `JACCL_*` variables that its runners would inherit.
         addresses: Where other nodes may reach it, the best first.
         rdma_devices: What JACCL could use; empty without RDMA.
     """
