@@ -1,18 +1,18 @@
 """What it takes to start the runners of one generation: commands, environment, ring addresses."""
 
 import os
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from supervisor.cluster.ports import free_ports
 from transports.markers import new_token
 from transports.messages import Backend, Configure, Parallelism
 
 # The API's secret is none of a runner's business, and a place in somebody else's ring would make MLX join that one.
-_NOT_INHERITED = ("RINGWARDEN_API_KEY", "MLX_RANK", "MLX_HOSTFILE")
+_NOT_INHERITED = ("RINGWARDEN_API_KEY", "MLX_RANK", "MLX_HOSTFILE", "MLX_IBV_DEVICES", "MLX_JACCL_")
 
 
 class GroupSpec(msgspec.Struct, frozen=True):
@@ -61,19 +61,8 @@ class RunnerLaunch(msgspec.Struct, frozen=True):
 
 
 def free_loopback_ports(count: int) -> list[int]:
-    """Return distinct ports that were free a moment ago.
-
-    Nothing can hold them for the ring: MLX binds them itself. Should a stranger be faster, the start fails with
-    `ring_bind_failed` and the next generation takes others.
-    """
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
+    """Return distinct ports of 127.0.0.1 that were free a moment ago."""
+    return free_ports(count)
 
 
 def write_hostfile(path: Path, ports: Sequence[int]) -> None:

@@ -20,7 +20,7 @@ class ModelNeeds(msgspec.Struct, frozen=True):
 
     Args:
         weight_bytes: All weights, as they stand on the disk.
-        layers: Its number of layers: pipeline ranks get whole ones, at least one each.
+        layers: Its number of layers: pipeline ranks get whole ones, at least one each; 0 when it is not known.
         attention_heads: Tensor ranks share them evenly; 0 when the configuration does not tell.
         key_value_heads: The same.
         digest: Two nodes with different digests have different models. Empty when it is not known.
@@ -61,6 +61,8 @@ def why_not_pipeline(needs: ModelNeeds, ranks: int) -> str | None:
     """Return why mlx-lm cannot split this model by layers over `ranks`, or None when it can."""
     if "pipeline" not in needs.splits:
         return "mlx-lm cannot split this model by layers"
+    if not needs.layers:
+        return "the model's configuration does not tell its number of layers"
     if ranks > needs.layers:
         return f"{ranks} ranks cannot share {needs.layers} layers"
     return None
