@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
+from supervisor.cli.keys_command import keys
 from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
 from supervisor.exit_code import ExitCode
@@ -143,6 +144,7 @@ app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 
 app.command()(diagnose)
 app.command()(logs)
+app.add_typer(keys)
 
 
 @app.command()

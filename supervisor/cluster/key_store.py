@@ -55,7 +55,7 @@ class NodeNameError(KeyRefusedError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{name[:MAX_NAME_LETTERS]!r} is no name for a key",
-            f"Use lower-case letters, digits and inner hyphens, {MAX_NAME_LETTERS} at most, such as mini-1",
+            f"Use lower-case letters, digits and (not first) hyphens, {MAX_NAME_LETTERS} at most, such as mini-1",
         )
 
 
