@@ -33,7 +33,7 @@ NO_DIAGNOSIS = Diagnosis(Cause.UNKNOWN, Confidence.POSSIBLE, "x", "y", retryable
 
 def running(rank: int, generation: int = 4, **more: Any) -> RunningRank:
     values: dict[str, Any] = {"world_size": 3, "pid": 100 + rank, "phase": Phase.RUNNING, "step": 7, "plan": PLAN.name}
-    return RunningRank(generation, rank, **(values | more))
+    return RunningRank(generation, rank, **(values | {"parallel": "tensor", "backend": "ring"} | more))
 
 
 def hello(*ranks: RunningRank, died: tuple[int, ...] = ()) -> Hello:
