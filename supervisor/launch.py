@@ -34,6 +34,8 @@ class GroupSpec(msgspec.Struct, frozen=True):
     prefill_step_tokens: int = 512
     dead_man_s: float = 10.0
     stall_timeout_s: float = 120.0
+    stall_floor_s: float = 15.0
+    start_stall_timeout_s: float = 120.0
 
 
 class RunnerLaunch(msgspec.Struct, frozen=True):

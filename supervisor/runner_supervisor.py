@@ -6,7 +6,6 @@ is asked about memory, when a SIGKILL was not ours -> the evidence is classified
 it; nobody else touches the process.
 """
 
-import os
 import signal
 import time
 from contextlib import suppress
@@ -24,17 +23,20 @@ from diagnostics.memory_evidence import MemoryEvidence
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed, AttributedStream
 from supervisor.certificate import OUR_SYSTEM, Remains, certify
-from supervisor.channel_end import ChannelFull, SupervisorEnd, channel_pair
+from supervisor.channel_end import ChannelFull, SupervisorEnd
 from supervisor.core import lifecycle as machine
 from supervisor.core.ladder import CONDEMNED, GRACEFUL, RELEASE, RUNG_SIGNALS, Ladder, Rung
+from supervisor.core.watchdog import RankObservation
 from supervisor.guard import Guard
 from supervisor.launch import RunnerLaunch
 from supervisor.memory.reader import MemorySources
 from supervisor.memory.watch import MemoryWatch, open_reader
 from supervisor.observers import RunnerObserver
-from supervisor.process.child import ChildProcess, StreamName, start_child
+from supervisor.process.child import ChildProcess, StreamName
 from supervisor.process.drain import drain
 from supervisor.process.watch import watch_child
+from supervisor.process_observation import observe_process
+from supervisor.runner_start import start_runner
 from transports.channel import ProtocolViolation
 from transports.messages import Command, PhaseChanged, Progress, Shutdown, Upward
 
@@ -120,13 +122,19 @@ class RunnerSupervisor:
 
     def dump_stacks(self) -> None:
         """Make the runner write its Python stacks into its dump file; it goes on."""
-        if self._child is not None:
+        # Before its first words a runner would die of the signal.
+        if self._child is not None and self.phase is not Phase.IDLE:
             self._child.signal_leader(RUNG_SIGNALS[Rung.STACK_DUMP])
+
+    async def observe(self, observe_s: float) -> RankObservation:
+        """Look at the runner's process for so long."""
+        seen = await observe_process(self.pid, observe_s)
+        return RankObservation(self.rank, self.step, seen.stopped, seen.cpu_share)
 
     async def run(self) -> DeathCertificate:
         """Start the runner, supervise it to its end and return the certificate. Cancelling it kills the runner."""
         try:
-            child, channel = self._start()
+            child, channel = start_runner(self._launch, self._limits.max_pending_bytes)
         except OSError as exc:
             self._lifecycle.finding = SupervisorFinding(Cause.UNKNOWN, f"could not be started: {exc}")
             return self._certificate(None, 0, time.monotonic(), None, drained=True)
@@ -148,25 +156,6 @@ class RunnerSupervisor:
             return None
         found = await self._memory.late_evidence()
         return None if found is None else certify(self._launch, msgspec.structs.replace(remains, memory=found))
-
-    def _start(self) -> tuple[ChildProcess, SupervisorEnd]:
-        ours, theirs = channel_pair()
-        dump_fd = os.open(self._launch.dump_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            child = start_child(
-                self._launch.command(theirs.fileno(), dump_fd),
-                env=self._launch.environment,
-                pass_fds=(theirs.fileno(), dump_fd),
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(dump_fd)
-        channel = SupervisorEnd(ours, self._launch.generation, self._limits.max_pending_bytes)
-        channel.send(self._launch.configure)
-        return child, channel
 
     async def _supervise(self, child: ChildProcess, channel: SupervisorEnd) -> DeathCertificate:
         readers = [partial(self._read_channel, channel)]
@@ -257,6 +246,8 @@ class RunnerSupervisor:
                 self.send(Shutdown())
         elif rung is Rung.STACK_DUMP:
             child.signal_leader(RUNG_SIGNALS[rung])
+            # A stopped process dumps nothing before it goes on.
+            child.signal_leader(signal.SIGCONT)
         elif rung is Rung.UNKILLABLE:
             self._observer.on_unkillable(self.rank, child.pid)
         elif rung in RUNG_SIGNALS:
@@ -272,6 +263,7 @@ class RunnerSupervisor:
         drained: bool,
     ) -> DeathCertificate:
         self._collector.finish()
+        sent = () if self._child is None else tuple(self._child.signals_sent)
         self._remains = Remains(
             pid=pid,
             phase=self.phase,
@@ -281,7 +273,8 @@ class RunnerSupervisor:
             step=self.step,
             termination_error=self._termination_error,
             finding=self._lifecycle.finding,
-            signals_sent=() if self._child is None else tuple(self._child.signals_sent),
+            # Being asked for its stacks was not being asked to leave.
+            signals_sent=sent if self._ladder.started else tuple(one for one in sent if one != signal.SIGUSR1),
             tasks_in_flight=self._tasks_in_flight,
             memory=memory,
             condemned=self._condemned,
