@@ -12,9 +12,9 @@ import anyio
 from loguru import logger
 
 from supervisor.core.group import Group, GroupLimits
-from supervisor.core.lifecycle import LifecycleLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.exit_code import ExitCode
+from supervisor.generation_start import GenerationStarter
 from supervisor.group_log import GroupLog
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
@@ -26,11 +26,13 @@ from supervisor.local_start import LocalStarter
 from supervisor.log import configure_log
 from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
-from supervisor.runner_supervisor import RunnerLimits
+from supervisor.observers import GroupObserver
+from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings, is_loopback
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from supervisor.version import version
 from transports.http.app import create_app
+from transports.http.gateway import NodeView
 from transports.http.limits import HttpLimits, HttpSecurity
 from transports.http.listening import listen
 from transports.http.server import HttpServer
@@ -63,27 +65,50 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
 async def _serve(
     settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, announce: Callable[[str], None]
 ) -> int:
-    state = kept.state
-    incidents = RecentIncidents(kept.journal, state.journal_file)
-    log = GroupLog(
-        run_id=kept.run_id,
-        model=model.model_id,
-        world_size=settings.ranks,
-        incidents=incidents,
-        journal=kept.journal,
-        raw_logs=kept.raw_logs,
-    )
-    group = _group(settings, kept, model, guard, log)
+    log = group_log(kept)
+    spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.path / "group"))
+    starter = LocalStarter(spec, runner_limits(settings), guard)
+    group = supervise_group(settings, kept, spec, starter, log)
+    announce_ready = f"Serving {model.model_id} on {settings.ranks} ranks"
+    await serve_group(settings, kept, group, log, announce, announce_ready)
+    return ExitCode.OK
+
+
+async def serve_group(
+    settings: Settings,
+    kept: Keeping,
+    group: GroupSupervisor,
+    log: GroupLog,
+    announce: Callable[[str], None],
+    serving: str,
+    *,
+    nodes: Callable[[], tuple[NodeView, ...]] = tuple,
+    on_listening: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve a group's API until the group was stopped.
+
+    Args:
+        settings: Checked settings.
+        kept: What is kept on disk.
+        group: The group, not running yet.
+        log: Keeps its incidents.
+        announce: Shows one line to the person who started it.
+        serving: What is served, for that line.
+        nodes: The nodes, for those who look.
+        on_listening: Called once with the API's address.
+    """
     gateway = LocalGateway(
         group,
-        incidents,
+        log.incidents,
         max_open_tasks=settings.max_concurrent_tasks + settings.max_queued_tasks,
         admission_wait_s=settings.admission_wait_s,
+        nodes=nodes,
     )
     app = create_app(gateway, HttpLimits(), HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings)))
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
-    state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
-    announce(f"Serving {model.model_id} on {settings.ranks} ranks at {server.url}/v1 (Ctrl-C stops it)")
+    on_listening(server.url)
+    kept.state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
+    announce(f"{serving} at {server.url}/v1 (Ctrl-C stops it)")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         tasks.start_soon(_stop_on_signal, group, tasks.cancel_scope)
@@ -91,7 +116,6 @@ async def _serve(
         # Clients have been told; the server lets their last bytes out before it goes.
         tasks.cancel_scope.cancel()
     announce("Stopped.")
-    return ExitCode.OK
 
 
 async def _stop_on_signal(group: GroupSupervisor, scope: anyio.CancelScope) -> None:
@@ -105,7 +129,20 @@ async def _stop_on_signal(group: GroupSupervisor, scope: anyio.CancelScope) -> N
             group.stop()
 
 
-def _group(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, log: GroupLog) -> GroupSupervisor:
+def group_log(kept: Keeping) -> GroupLog:
+    """Return what writes down what happens to a group."""
+    return GroupLog(
+        run_id=kept.run_id,
+        incidents=RecentIncidents(kept.journal, kept.state.journal_file),
+        journal=kept.journal,
+        raw_logs=kept.raw_logs,
+    )
+
+
+def supervise_group(
+    settings: Settings, kept: Keeping, spec: GroupSpec, starter: GenerationStarter, observer: GroupObserver
+) -> GroupSupervisor:
+    """Return the owner of a group, not running yet."""
     policy = RestartPolicy(
         RestartLimits(
             first_delay_s=settings.backoff_first_s,
@@ -115,23 +152,19 @@ def _group(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard
             stable_after_s=settings.stable_after_s,
         )
     )
-    machine = Group(settings.ranks, GroupLimits(verdict_settle_s=settings.verdict_settle_s), policy)
-    limits = RunnerLimits(
-        lifecycle=LifecycleLimits(start_timeout_s=settings.start_timeout_s, fatal_grace_s=settings.fatal_grace_s),
-        drain_deadline_s=settings.drain_deadline_s,
-    )
-    spec = _spec(settings, model, _empty_folder(kept.state.path / "group"))
+    machine = Group(spec.world_size, GroupLimits(verdict_settle_s=settings.verdict_settle_s), policy)
     observation = Observation(kept.run_id, sink=kept.journal)
-    return GroupSupervisor(spec, machine, LocalStarter(spec, limits, guard), log, observation=observation)
+    return GroupSupervisor(spec, machine, starter, observer, observation=observation)
 
 
-def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupSpec:
+def group_spec(settings: Settings, model_id: str, model_path: Path, work_folder: Path) -> GroupSpec:
+    """Return what a group is to serve, and how."""
     return GroupSpec(
-        model_id=model.model_id,
-        model_path=model.path,
-        world_size=settings.ranks,
-        parallel=settings.parallel,
-        backend=settings.backend,
+        model_id=model_id,
+        model_path=model_path,
+        world_size=settings.ranks or 1,
+        parallel=settings.parallel or "tensor",
+        backend=settings.backend or "none",
         engine=settings.engine,
         node=socket.gethostname(),
         work_folder=work_folder,
@@ -140,6 +173,8 @@ def _spec(settings: Settings, model: ResolvedModel, work_folder: Path) -> GroupS
         prefill_step_tokens=settings.prefill_step_tokens,
         dead_man_s=settings.dead_man_s,
         stall_timeout_s=settings.stall_timeout_s,
+        stall_floor_s=settings.stall_floor_s,
+        start_stall_timeout_s=settings.start_stall_timeout_s,
     )
 
 
@@ -156,8 +191,8 @@ def _own_names(settings: Settings) -> tuple[str, ...]:
     return (*wanted, settings.host, name, short, f"{short}.local")
 
 
-def _empty_folder(path: Path) -> Path:
-    """The group's own folder without what an earlier daemon left: generations are numbered from 1 again."""
+def empty_folder(path: Path) -> Path:
+    """A group's own folder without what an earlier daemon left."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, parents=True)
     return path

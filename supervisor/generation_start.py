@@ -16,6 +16,13 @@ class PreparedGeneration(NamedTuple):
     ranks: Sequence[RankHandle]
 
 
+class Earlier(NamedTuple):
+    """What an earlier supervisor left: the last generation that it started, and its ranks when they serve still."""
+
+    last_generation: int = 0
+    running: PreparedGeneration | None = None
+
+
 class CannotPlace(Exception):
     """There is no place for the ranks now; the text is one sentence. Another try is worth it when nodes change."""
 
@@ -34,6 +41,10 @@ class CannotStart(Exception):
 
 class GenerationStarter(Protocol):
     """Prepares the ranks of one generation after the other."""
+
+    async def earlier(self, observer: RunnerObserver) -> Earlier:
+        """Find out what there is to take over, before the first generation. Bounded in time."""
+        ...
 
     async def prepare(self, generation: int, observer: RunnerObserver) -> PreparedGeneration:
         """Find a place for each rank. Bounded in time; cancelling it leaves nothing behind.

@@ -21,8 +21,6 @@ class GroupLog:
 
     Args:
         run_id: Names this run of the daemon.
-        model: The model that the group serves.
-        world_size: How many ranks it has.
         incidents: Keeps incidents.
         journal: Keeps generations and events.
         raw_logs: Keeps what runners write.
@@ -32,16 +30,12 @@ class GroupLog:
         self,
         *,
         run_id: str,
-        model: str,
-        world_size: int,
         incidents: RecentIncidents,
         journal: JournalSink,
         raw_logs: RawLogs,
     ) -> None:
         self._run_id = run_id
-        self._model = model
-        self._world_size = world_size
-        self._incidents = incidents
+        self.incidents = incidents
         self._journal = journal
         self._raw_logs = raw_logs
         self._relays: dict[tuple[int, str], OutputRelay] = {}
@@ -49,13 +43,15 @@ class GroupLog:
         self._phases: dict[int, Phase] = {}
         add_io_level()
 
-    def on_generation(self, generation: int) -> None:
-        """Keep it."""
+    def on_generation(self, generation: int, model: str, world_size: int) -> None:
+        """Keep it, once: on a node, each rank of a generation tells of it."""
+        if self._generation is not None and self._generation.generation == generation:
+            return
         self._generation = GenerationRecord(
             run_id=self._run_id,
             generation=generation,
-            model=self._model,
-            world_size=self._world_size,
+            model=model,
+            world_size=world_size,
             started_at=time.time(),
         )
         self._journal.write(self._generation)
@@ -84,7 +80,7 @@ class GroupLog:
 
     def on_incident(self, incident: Incident) -> None:
         """Keep it; log its first version and its end."""
-        if self._incidents.record(incident):
+        if self.incidents.record(incident):
             logger.error("{} {} {}", incident.incident_id, incident.message, incident.next_step or "")
             self._event("incident", incident.message, rank=incident.rank, incident_id=incident.incident_id)
             if self._generation is not None and incident.generation == self._generation.generation:

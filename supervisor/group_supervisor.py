@@ -12,8 +12,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from diagnostics.incident import DeathCertificate, Incident
-from diagnostics.phase import Phase
-from supervisor.attribution import Attributed
 from supervisor.capture.captures import Captures
 from supervisor.core import group_messages as machine
 from supervisor.core.group import Group
@@ -25,21 +23,16 @@ from supervisor.launch import GroupSpec
 from supervisor.observation import Observation, first_failure, observed_run
 from supervisor.observers import GroupObserver
 from supervisor.rank_handle import RankHandle
+from supervisor.rank_reports import RankReports
 from supervisor.stall_watch import StallWatch
-from supervisor.task_router import RUNNER_TASK_EVENTS
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
 from transports.messages import (
-    TERMINAL_EVENTS,
     ModelFacts,
-    PhaseChanged,
-    Progress,
     Prompt,
-    RunnerEvent,
     SamplingParameters,
     StartTask,
 )
-from transports.output_events import OutputStream, TaskOutputEnded
 
 
 class GroupSupervisor:
@@ -65,11 +58,13 @@ class GroupSupervisor:
         self.spec = spec
         self.group = group
         self.runners = GroupRanks()
-        self.facts: ModelFacts | None = None
         self._observation = observation or Observation(run_id="")
         self._captures = Captures(self._observation, model=spec.model_id)
         self.tasks = GroupTasks(self._captures)
-        self._stalls = StallWatch(spec.stall_timeout_s, self.runners)
+        self._stalls = StallWatch(
+            spec.stall_timeout_s, self.runners, floor_s=spec.stall_floor_s, start_limit_s=spec.start_stall_timeout_s
+        )
+        self._reports = RankReports(group, self._feed, self.runners, self.tasks, self._stalls, observer)
         self._starter = starter
         self._observer = observer
         self._preparing: anyio.CancelScope | None = None
@@ -100,7 +95,7 @@ class GroupSupervisor:
             self._task_group = task_group
             task_group.start_soon(self._stalls.watch)
             task_group.start_soon(self._captures.run)
-            self._feed(machine.Start())
+            task_group.start_soon(self._begin)
             await self._keep_deadlines()
             task_group.cancel_scope.cancel()
 
@@ -108,6 +103,7 @@ class GroupSupervisor:
         """End the group for good. Tasks in flight end with an incident that says so. Returns at once."""
         if len(self.tasks):
             self._end_tasks(self._incident.declare_stopped(self.group.generation, self.tasks.open_ids()))
+        self._stalls.end()
         self._feed(machine.Stop())
 
     async def changed(self) -> None:
@@ -151,7 +147,7 @@ class GroupSupervisor:
         except Exception as exc:
             self.tasks.withdraw(stream.task_id, exc)
             raise
-        self._count_tasks()
+        self._reports.count_tasks()
         return stream
 
     def leave_task(self, task_id: str) -> None:
@@ -159,43 +155,18 @@ class GroupSupervisor:
         if self.tasks.forget(task_id):
             self.runners.cancel_task(task_id)
 
-    def _count_tasks(self) -> None:
-        self.runners.owe(len(self.tasks))
-        self._stalls.busy(is_busy=len(self.tasks) > 0)
-
-    # --- what runners tell (RunnerObserver) ---
-
-    def on_event(self, rank: int, event: RunnerEvent) -> None:
-        """A runner's event: a rank that is ready, a fact about the model, or news of a task (rank 0 only)."""
-        if isinstance(event, PhaseChanged):
-            self._observer.on_phase(rank, event.phase)
-            if event.phase is Phase.READY:
-                self._feed(machine.RankReady(rank, self.group.generation))
-        elif isinstance(event, Progress):
-            self._stalls.moved(rank)
-        elif isinstance(event, ModelFacts):
-            self.facts = event
-        elif isinstance(event, (*RUNNER_TASK_EVENTS, TaskOutputEnded)):
-            if not self.tasks.deliver(rank, event):
-                self.runners.cancel_task(event.task_id)
-            if isinstance(event, TERMINAL_EVENTS):
-                self._count_tasks()
-
-    def on_output(self, rank: int, stream: str, data: bytes) -> None:
-        """A runner's output goes to the observer."""
-        self._observer.on_output(rank, stream, data)
-
-    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
-        """A runner's output, by tasks."""
-        self.tasks.output(rank, stream, output)
-
-    def on_unkillable(self, rank: int, pid: int) -> None:
-        """A runner outlived SIGKILL."""
-        self._feed(machine.RankUnkillable(rank, pid))
-
     def tasks_in_flight(self) -> int:
         """How many tasks are open."""
         return len(self.tasks)
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What the newest runners said of their model."""
+        return self._reports.facts
+
+    def place_again(self) -> None:
+        """Nodes have changed: a group that had no place may have one now."""
+        self._feed(machine.PlaceAgain())
 
     # --- what the machine decides ---
 
@@ -238,11 +209,23 @@ class GroupSupervisor:
             case _:
                 assert_never(action)
 
+    async def _begin(self) -> None:
+        earlier = await self._starter.earlier(self._reports)
+        if earlier.running is None:
+            self._feed(machine.Start(earlier.last_generation))
+            return
+        self.spec, ranks = earlier.running
+        self._feed(machine.Adopt(earlier.last_generation, len(ranks)))
+        self._incident.begin_generation(self.spec)
+        self._observer.on_generation(earlier.last_generation, self.spec.model_id, len(ranks))
+        self._run_ranks(ranks)
+        self._stalls.begin()
+
     async def _start_generation(self, generation: int) -> None:
         self._started_at = time.monotonic()
         with anyio.CancelScope() as self._preparing:
             try:
-                self.spec, ranks = await self._starter.prepare(generation, self)
+                self.spec, ranks = await self._starter.prepare(generation, self._reports)
             except CannotPlace as exc:
                 self._feed(machine.CannotPlace(generation, str(exc)))
             except CannotStart as exc:
@@ -252,13 +235,14 @@ class GroupSupervisor:
             else:
                 self._begin_generation(generation, len(ranks))
                 self._run_ranks(ranks)
+                self._stalls.begin_start()
         if self._preparing.cancelled_caught:
             self._feed(machine.CannotPlace(generation, "The group was stopped while it started."))
         self._preparing = None
 
     def _begin_generation(self, generation: int, world_size: int) -> None:
         self._incident.begin_generation(self.spec)
-        self._observer.on_generation(generation)
+        self._observer.on_generation(generation, self.spec.model_id, world_size)
         self._feed(machine.Placed(generation, world_size))
 
     def _run_ranks(self, ranks: Sequence[RankHandle]) -> None:

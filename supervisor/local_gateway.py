@@ -1,7 +1,7 @@
 """The supervisor as the HTTP surface sees it: one group on this node."""
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -18,6 +18,7 @@ from transports.http.gateway import (
     ClusterView,
     GroupState,
     ModelView,
+    NodeView,
     RankView,
     Refusal,
     RefusalCode,
@@ -33,15 +34,23 @@ class LocalGateway:
         incidents: What `/incidents` shows.
         max_open_tasks: Tasks in flight and waiting, together; one more is refused.
         admission_wait_s: How long a request may wait for a group that starts or restarts.
+        nodes: The nodes of the cluster; none for a group on this machine alone.
     """
 
     def __init__(
-        self, group: GroupSupervisor, incidents: RecentIncidents, *, max_open_tasks: int, admission_wait_s: float
+        self,
+        group: GroupSupervisor,
+        incidents: RecentIncidents,
+        *,
+        max_open_tasks: int,
+        admission_wait_s: float,
+        nodes: Callable[[], tuple[NodeView, ...]] = tuple,
     ) -> None:
         self._group = group
         self._incidents = incidents
         self._max_open_tasks = max_open_tasks
         self._admission_wait_s = admission_wait_s
+        self._nodes = nodes
         self._created = int(time.time())
         self._waiting = 0
 
@@ -60,13 +69,19 @@ class LocalGateway:
             world_size=spec.world_size,
             parallel=spec.parallel,
             backend=spec.backend,
-            ranks=tuple(self._rank_view(rank) for rank in range(spec.world_size)),
+            ranks=self._rank_views(),
             tasks_in_flight=self._group.tasks_in_flight(),
             restarts=machine.restarts,
             reason=machine.reason,
             restart_in_s=self._group.restart_in_s,
             last_incident_id=self._group.incident.incident_id if self._group.incident else None,
+            nodes=self._nodes(),
         )
+
+    def _rank_views(self) -> tuple[RankView, ...]:
+        if self._group.group.state is GroupState.DEGRADED:
+            return ()  # Nothing has a place, so there are no ranks to show.
+        return tuple(self._rank_view(rank) for rank in range(self._group.spec.world_size))
 
     def _rank_view(self, rank: int) -> RankView:
         spec, generation = self._group.spec, self._group.group.generation

@@ -1,6 +1,6 @@
 """All ranks of a group on this machine, as children of this process."""
 
-from supervisor.generation_start import CannotStart, PreparedGeneration
+from supervisor.generation_start import CannotStart, Earlier, PreparedGeneration
 from supervisor.guard import Guard
 from supervisor.incident_report import start_failure
 from supervisor.launch import GroupSpec, prepare_generation
@@ -21,6 +21,11 @@ class LocalStarter:
         self._spec = spec
         self._limits = limits
         self._guard = guard
+
+    async def earlier(self, observer: RunnerObserver) -> Earlier:
+        """Nothing: runners do not outlive the process that started them."""
+        del observer
+        return Earlier()
 
     async def prepare(self, generation: int, observer: RunnerObserver) -> PreparedGeneration:
         """Write the generation's files. Blocks on the disk, briefly."""

@@ -29,7 +29,7 @@ class RunnerObserver(Protocol):
 class GroupObserver(Protocol):
     """Who is told what happens to a group. Called on the event loop; must not block or raise."""
 
-    def on_generation(self, generation: int) -> None:
+    def on_generation(self, generation: int, model: str, world_size: int) -> None:
         """The next generation is being started."""
 
     def on_phase(self, rank: int, phase: Phase) -> None:

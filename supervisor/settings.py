@@ -48,9 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: Annotated[str, Meta(min_length=1, description="`tiny`, a model folder, or a Hugging Face repository id")] = (
         "tiny"
     )
-    ranks: Annotated[int, Meta(ge=1, le=64, description="how many runner processes share the model")] = 2
-    parallel: Annotated[Parallelism, Meta(description="how the model is split over the ranks")] = "tensor"
-    backend: Annotated[Backend, Meta(description="the MLX distributed backend; `none` for one rank")] = "ring"
+    ranks: Annotated[int, Meta(ge=1, le=64, description="runner processes that share the model")] | None = None
+    parallel: Annotated[Parallelism, Meta(description="how the model is split over the ranks")] | None = None
+    backend: Annotated[Backend, Meta(description="the MLX distributed backend; `none` for one rank")] | None = None
     engine: Annotated[
         str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="the engine's class, as `module:Class`")
     ] = "runner.mlx_engine:MlxEngine"
@@ -64,6 +64,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state_dir: Annotated[Path, Meta(description="the folder for incidents, logs and the daemon's lock")] = (
         msgspec.field(default_factory=default_state_folder)
     )
+
+    nodes: Annotated[
+        str, Meta(description="the nodes that share the model, comma-separated; `auto` takes what it needs")
+    ] = ""
+    hostfile: Annotated[Path, Meta(description="a hostfile of mlx.launch: which addresses, in which order")] | None = (
+        None
+    )
+    bus_host: Annotated[str, Meta(min_length=1, description="the address on which nodes reach the head")] = "127.0.0.1"
+    bus_port: Annotated[int, Meta(ge=0, le=65_534, description="the head's port for nodes; events use the next")] = (
+        52_416
+    )
+    node_address: Annotated[str, Meta(description="this node's own address for the ring; default: the best it has")] = (
+        ""
+    )
+    node_silence_s: Annotated[float, Meta(gt=0, le=600, description="a node not heard of for so long is lost")] = 5.0
+    reconnect_grace_s: Annotated[
+        float, Meta(gt=0, le=600, description="to come back, for a node whose connection was closed")
+    ] = 0.5
+    node_return_s: Annotated[
+        float, Meta(ge=0, le=3_600, description="how long a lost node is waited for before the others do without it")
+    ] = 15.0
+    adoption_wait_s: Annotated[
+        float, Meta(ge=0, le=600, description="how long a restarted head waits for nodes that may still run its group")
+    ] = 10.0
+    outage_budget_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="how long a node keeps its runners while its head does not answer")
+    ] = 120.0
 
     max_concurrent_tasks: Annotated[int, Meta(ge=1, le=1_024, description="requests computed together")] = 8
     max_queued_tasks: Annotated[int, Meta(ge=0, le=65_536, description="requests that may wait for a place")] = 64
@@ -79,7 +106,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(ge=0, le=600, description="from a fatal line to declaring a live runner failed")
     ] = 5.0
     stall_timeout_s: Annotated[
-        float, Meta(gt=0, le=86_400, description="longest silence of a rank while a request is in flight")
+        float, Meta(gt=0, le=86_400, description="longest silence of a rank in any request; shorter ones are learned")
+    ] = 120.0
+    stall_floor_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="a silence that is no stall, whatever was learned")
+    ] = 15.0
+    start_stall_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="longest silence of a rank that loads or warms up")
     ] = 120.0
     dead_man_s: Annotated[
         float, Meta(gt=0, le=600, description="to leave after the supervisor is gone, whatever the runner does")
@@ -115,8 +148,10 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], toml
     for key, value, source in layers:
         values[key] = _converted(key, value, source)
         sources[key] = source
-    if values.get("ranks") == 1:
-        values.setdefault("backend", "none")
+    if not values.get("nodes"):
+        # On nodes, placement chooses what nobody said.
+        values = {"ranks": 2, "parallel": "tensor", **values}
+        values.setdefault("backend", "none" if values["ranks"] == 1 else "ring")
     if "api_key_file" in values and "api_key" not in values:
         values["api_key"] = _converted(
             "api_key", _secret(values["api_key_file"], sources["api_key_file"]), sources["api_key_file"]
@@ -189,10 +224,15 @@ def _wrong(key: str, value: Any, source: str, problem: msgspec.ValidationError) 
     return SettingsError(
         source,
         key,
-        f"is {shown}, which is wrong: {str(problem)[0].lower()}{str(problem)[1:]}",
+        f"is {shown}, which is wrong: {_lowered(str(problem))}",
         f"It is: {meaning}. Correct it, or leave it out to get the default.",
         exit_code=_exit_code(source),
     )
+
+
+def _lowered(problem: str) -> str:
+    """A clause of a sentence; that a setting may be left out is no news for whoever wrote it."""
+    return f"{problem[0].lower()}{problem[1:]}".replace(" | null", "")
 
 
 def _path_from_text(kind: type, value: Any) -> Any:
@@ -221,8 +261,12 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         source = sources.get(key, "the default")
         return SettingsError(source, key, rule, remedy, exit_code=_exit_code(source))
 
-    if settings.ranks > 1 and settings.backend == "none":
+    if settings.ranks is not None and settings.ranks > 1 and settings.backend == "none":
         raise refuse("backend", f"is none, but {settings.ranks} ranks must talk", "Use --backend ring, or --ranks 1.")
+    if settings.nodes and settings.backend in ("mpi", "nccl"):
+        raise refuse("backend", f"is {settings.backend}, which nodes cannot use", "Use ring or jaccl, or leave it out.")
+    if settings.hostfile is not None and not settings.nodes:
+        raise refuse("hostfile", "fixes the addresses of nodes, but there are none", "Name them with --nodes.")
     if settings.backoff_first_s > settings.backoff_cap_s:
         raise refuse("backoff_cap_s", "is shorter than backoff_first_s", "Make it at least as long.")
     if not is_loopback(settings.host) and settings.api_key is None and not settings.insecure:

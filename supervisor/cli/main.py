@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
+from supervisor.cli.join_command import join
 from supervisor.cli.keys_command import keys
 from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
@@ -69,6 +70,14 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
     allowed_hosts: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Further names by which clients may call this host.")
     ] = None,
+    nodes: Annotated[
+        str | None, typer.Option(metavar="NODE,...|auto", help="Share the model over these nodes; `head` is this one.")
+    ] = None,
+    bus_host: Annotated[str | None, typer.Option(help="Where nodes reach this head. Default: 127.0.0.1.")] = None,
+    bus_port: Annotated[int | None, typer.Option(help="The same; events use the next port. Default: 52416.")] = None,
+    hostfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A hostfile of mlx.launch: which addresses, in which order.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings; default: ringwarden.toml, if there is one here.")
     ] = None,
@@ -88,6 +97,10 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
         "engine": engine,
         "insecure": insecure,
         "allowed_hosts": allowed_hosts,
+        "nodes": nodes,
+        "bus_host": bus_host,
+        "bus_port": bus_port,
+        "hostfile": hostfile,
         "state_dir": state_dir,
         "api_key_file": api_key_file,
     }
@@ -142,6 +155,7 @@ def why(  # noqa: PLR0917 - typer reads the flags from the signature
 app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 
 
+app.command()(join)
 app.command()(diagnose)
 app.command()(logs)
 app.add_typer(keys)

@@ -25,12 +25,22 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
         config = DEFAULT_CONFIG
     settings = load_settings(flags, os.environ, config)
     # Only now: `ringwarden --help` and a refused setting need no web server.
+    from supervisor.cluster.head_daemon import run_head  # noqa: PLC0415
+    from supervisor.cluster.key_store import KeyStoreError  # noqa: PLC0415
     from supervisor.daemon import run_daemon  # noqa: PLC0415
     from supervisor.model_error import ModelSourceError  # noqa: PLC0415
+    from transports.cluster.bus_errors import BusCannotListen  # noqa: PLC0415
     from transports.http.listening import CannotListen  # noqa: PLC0415
 
     try:
-        return run_daemon(settings, _announce)
+        return run_head(settings, _announce) if settings.nodes else run_daemon(settings, _announce)
+    except BusCannotListen as problem:
+        where = f"{settings.bus_host}:{settings.bus_port}"
+        message = f"nodes cannot be listened for on {where}: {problem.strerror or problem}"
+        remedy = "Another head may run there: stop it, or choose another --bus-port"
+        raise CommandError(message, remedy, ExitCode.UNAVAILABLE) from problem
+    except KeyStoreError as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except CannotListen as problem:
         raise CommandError(problem.reason, problem.remedy, ExitCode.UNAVAILABLE) from problem
     except StateDirectoryLocked as problem:

@@ -52,7 +52,7 @@ class NodeRank:
         self.rank = launch.rank
         self.supervisor = RunnerSupervisor(launch, limits, self, guard)
         self._plan = order.plan
-        self._world_size = order.configure.world_size
+        self._configure = order.configure
         self._output = output
         self._tell = tell
         self._budget = OutputBudget()
@@ -65,11 +65,13 @@ class NodeRank:
         return RunningRank(
             self.generation,
             self.rank,
-            self._world_size,
+            self._configure.world_size,
             self.supervisor.pid or 0,
             self.supervisor.phase,
             self.supervisor.step,
             self._plan,
+            self._configure.parallel,
+            self._configure.backend,
             self._facts,
         )
 

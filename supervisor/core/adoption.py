@@ -19,10 +19,13 @@ from transports.cluster.handshake import Hello, RunningRank
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the head would start: `name` as in `StartRank.plan`. `nodes` are those that may hold ranks of it."""
+    """What the head would start: `name` as in `StartRank.plan`. `nodes` are those that may hold ranks of it.
+
+    `world_size` None takes a group of any size, as it was placed.
+    """
 
     name: str
-    world_size: int
+    world_size: int | None
     nodes: frozenset[str]
 
 
@@ -161,13 +164,14 @@ class Adoption:
         if any(one.running.plan != self._plan.name for one in group):
             return "it belongs to another plan"
         ranks = Counter(one.running.rank for one in group)
-        if any(one.running.world_size != self._plan.world_size for one in group) or not _within(ranks, self._plan):
+        world_size = self._plan.world_size or group[0].running.world_size
+        if any(one.running.world_size != world_size for one in group) or not _within(ranks, world_size):
             return "its group has another size"
         if max(ranks.values()) > 1:
             return "two processes run the same rank"
         if any(one.running.phase not in SERVING_PHASES for one in group):
             return "its group was not ready"
-        return None if len(ranks) == self._plan.world_size else "its group is not complete"
+        return None if len(ranks) == world_size else "its group is not complete"
 
     def _release(self, found: Iterable[NodeRank]) -> tuple[Release, ...]:
         """What the decision has no use for; not what a start after it put there."""
@@ -189,5 +193,5 @@ def _identity(one: NodeRank) -> tuple[str, int, int, int]:
     return one.node, one.running.generation, one.running.rank, one.running.pid
 
 
-def _within(ranks: Iterable[int], plan: Plan) -> bool:
-    return all(0 <= rank < plan.world_size for rank in ranks)
+def _within(ranks: Iterable[int], world_size: int) -> bool:
+    return all(0 <= rank < world_size for rank in ranks)

@@ -134,6 +134,8 @@ class Group:
 
     def _start_generation(self) -> Sequence[GroupAction]:
         self.generation += 1
+        if self.state is GroupState.DEGRADED:
+            self.reason = None
         self.state = GroupState.RESTARTING if self._has_failed else GroupState.STARTING
         self.deadline = None
         self._ready.clear()

@@ -53,8 +53,9 @@ class Recorder:
         self.incidents: dict[str, Incident] = {}
         self.output: dict[tuple[int, str], bytearray] = {}
 
-    def on_generation(self, generation: int) -> None:
+    def on_generation(self, generation: int, model: str, world_size: int) -> None:
         """Remember."""
+        del model, world_size
         self.generations.append(generation)
 
     def on_phase(self, rank: int, phase: Phase) -> None:
@@ -134,6 +135,8 @@ async def running_group(
     restart: RestartLimits | None = None,
     drain_deadline_s: float = 0.25,
     stall_timeout_s: float = 60.0,
+    stall_floor_s: float = 15.0,
+    start_stall_timeout_s: float = 60.0,
     memory: MemorySources | None = None,
     max_concurrent_tasks: int = 8,
     observation: Observation | None = None,
@@ -156,6 +159,8 @@ async def running_group(
         environment=environment,
         max_concurrent_tasks=max_concurrent_tasks,
         stall_timeout_s=stall_timeout_s,
+        stall_floor_s=stall_floor_s,
+        start_stall_timeout_s=start_stall_timeout_s,
     )
     policy = RestartPolicy(restart or RestartLimits(first_delay_s=0.05, intensity=20))
     limits = RunnerLimits(

@@ -5,7 +5,7 @@ import msgspec
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from transports.cluster.node_facts import NodeFacts
-from transports.messages import ModelFacts
+from transports.messages import Backend, ModelFacts, Parallelism
 
 PROTOCOL_VERSION = 1
 
@@ -23,6 +23,8 @@ class RunningRank(msgspec.Struct, frozen=True):
     phase: Phase
     step: int
     plan: str
+    parallel: Parallelism
+    backend: Backend
     facts: ModelFacts | None = None
 
 

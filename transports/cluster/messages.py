@@ -9,6 +9,7 @@ import msgspec
 from diagnostics.evidence import SupervisorFinding
 from diagnostics.incident import DeathCertificate, Incident
 from transports.cluster.requests import NodeAnswer, NodeRequest
+from transports.http.gateway import GroupState
 from transports.markers import Segment
 from transports.messages import Command, Configure, RunnerEvent
 from transports.output_events import OutputStream, TaskStderr, TaskStdout
@@ -86,7 +87,13 @@ class TasksInFlight(msgspec.Struct, frozen=True, tag=True):
 
 
 RankOrder = StartRank | RankCommand | StopRank | CondemnRank | DumpStacks | TasksInFlight
-ToNode = Ask | RankOrder
+class IncidentsSoFar(msgspec.Struct, frozen=True, tag=True):
+    """The cluster's newest incidents, for a node that may have missed them; the newest first."""
+
+    incidents: tuple[Incident, ...]
+
+
+ToNode = Ask | RankOrder | IncidentsSoFar
 
 
 # --- what a node tells ---
@@ -154,7 +161,7 @@ class IncidentDeclared(msgspec.Struct, frozen=True, tag=True):
 class GroupChanged(msgspec.Struct, frozen=True, tag=True):
     """The group entered a state."""
 
-    state: str
+    state: GroupState
     generation: int
     reason: str | None = None
 

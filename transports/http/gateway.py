@@ -54,6 +54,22 @@ class RankView(msgspec.Struct, frozen=True):
     progress: str | None = None
 
 
+class NodeView(msgspec.Struct, frozen=True):
+    """One node of a cluster as `/cluster` and `ringwarden ps` show it.
+
+    `heard_s_ago` is None for the head's own machine; `reason` says why a node is not there, or what differs on it.
+    """
+
+    node: str
+    is_here: bool
+    hostname: str
+    system: str
+    chip: str
+    memory_bytes: int
+    heard_s_ago: float | None = None
+    reason: str | None = None
+
+
 class GroupState(StrEnum):
     """What a group does now. `FAILED` is final until an operator acts; `reason` in the view says why.
 
@@ -84,6 +100,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     reason: str | None = None
     restart_in_s: float | None = None
     last_incident_id: str | None = None
+    nodes: tuple[NodeView, ...] = ()
 
 
 class ModelView(msgspec.Struct, frozen=True):

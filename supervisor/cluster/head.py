@@ -1,0 +1,228 @@
+"""The head's side of the bus: takes nodes in, notices when they are gone, and passes on what they say."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import assert_never
+
+import anyio
+from anyio.abc import TaskGroup
+from loguru import logger
+
+from diagnostics.incident import Incident
+from supervisor.cluster.bus_line import BusLine
+from supervisor.cluster.cluster_start import Line
+from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
+from supervisor.cluster.own_node import OwnNode
+from supervisor.cluster.roster import Roster
+from supervisor.core.compatibility import compare
+from supervisor.core.head_epoch import HeadIdentity, overtaken
+from supervisor.core.node_liveness import (
+    Connected,
+    Disconnected,
+    Heard,
+    LivenessInput,
+    LivenessLimits,
+    LossReason,
+    NodeBack,
+    NodeLiveness,
+    NodeLost,
+    Tick,
+)
+from transports.cluster.bus_errors import BusFull, NodeUnknown
+from transports.cluster.bus_limits import BusLimits
+from transports.cluster.bus_observers import NodeBeat
+from transports.cluster.handshake import PROTOCOL_VERSION, Hello, Refused, Welcome
+from transports.cluster.head_bus import HeadBus
+from transports.cluster.messages import ClusterEvent, FromNode, IncidentsSoFar
+from transports.cluster.node_facts import NodeFacts
+from transports.cluster.requests import VerifiedGone, VerifyGone
+
+_CLEAN_S = 10.0
+_INCIDENTS_TOLD = 16
+
+
+class HeadOvertaken(Exception):
+    """This head must not go on: its cluster has a later one. The text is one sentence."""
+
+
+class Head:
+    """Implements `transports.cluster.head_bus.HeadBusObserver`. Used from the event loop.
+
+    Args:
+        address: Where nodes reach it.
+        port: The same; 0 takes a free one.
+        keys: Its own keys, and those of its nodes.
+        facts: What this machine is, for comparison.
+        identity: Which start of which cluster's head it is.
+        roster: Keeps the nodes.
+        incidents: The newest incidents, newest first.
+        liveness: When a node is lost.
+        limits: The bus's bounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        port: int,
+        keys: KeyStore,
+        facts: NodeFacts,
+        identity: HeadIdentity,
+        roster: Roster,
+        incidents: Callable[[], tuple[Incident, ...]],
+        liveness: LivenessLimits,
+        limits: BusLimits,
+    ) -> None:
+        self._keys = keys
+        self._facts = facts
+        self._identity = identity
+        self._limits = limits
+        self._api_url = ""
+        self._roster = roster
+        self._incidents = incidents
+        self._liveness_limits = liveness
+        self._liveness = NodeLiveness(liveness)
+        self._connections: dict[str, int] = {}
+        self._last_connection = 0
+        self._own: OwnNode | None = None
+        self._tasks: TaskGroup | None = None
+        self._stand_down = anyio.Event()
+        self._overtaken = ""
+        self.bus = HeadBus(address, port, keys.own(), self._name_of, self, limits=limits)
+
+    def announce_api(self, url: str) -> None:
+        """Let nodes know where the API is. To be called before `run`."""
+        self._api_url = url
+
+    async def run(self) -> None:
+        """Serve the bus and watch the nodes, until cancelled.
+
+        Raises:
+            HeadOvertaken: A node belongs to a later head of this cluster.
+        """
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self.bus.run)
+            self._tasks.start_soon(self._watch)
+            await self._stand_down.wait()
+            self._tasks.cancel_scope.cancel()
+        raise HeadOvertaken(self._overtaken)
+
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(self._liveness_limits.tick_s)
+            self._feed(Tick())
+            self._roster.tick(time.monotonic())
+
+    def add_own_node(self, own: OwnNode) -> None:
+        """This machine is a node, too."""
+        self._own = own
+        self._roster.came(own.node, Hello(PROTOCOL_VERSION, self._facts), ())
+
+    def line(self, node: str) -> Line:
+        """How a node is reached."""
+        return self._own if self._own is not None and node == self._own.node else BusLine(self.bus, node)
+
+    def publish(self, event: ClusterEvent) -> None:
+        """Tell every node."""
+        self.bus.publish(event)
+
+    def on_hello(self, node: str, hello: Hello) -> Welcome | Refused:
+        """Take a node in, or say why not."""
+        if hello.protocol_version != PROTOCOL_VERSION:
+            ours = f"the head speaks version {PROTOCOL_VERSION} of the protocol, the node {hello.protocol_version}"
+            return Refused(ours, f"Install ringwarden {self._facts.ringwarden_version} on the node.", permanent=True)
+        identity = self._identity
+        why_not = overtaken(identity, hello)
+        if why_not is not None:
+            self._overtaken = why_not
+            self._stand_down.set()
+            return Refused(why_not, "Join the newer head.", permanent=False)
+        differences = compare(self._facts, hello.facts)
+        for difference in differences:
+            logger.warning("node {}: {}", node, difference.sentence)
+        refusing = [difference for difference in differences if difference.refuses]
+        if refusing:
+            return Refused(" ".join(one.sentence for one in refusing), refusing[0].remedy, permanent=True)
+        logger.info("node {} joined: {}, {}", node, hello.facts.hostname, hello.facts.chip)
+        self.on_connected(node)
+        self._roster.came(node, hello, tuple(one.sentence for one in differences))
+        if self._tasks is not None:
+            self._tasks.start_soon(self._catch_up, node, hello)
+        return Welcome(
+            cluster_id=identity.cluster_id,
+            epoch=identity.epoch,
+            node=node,
+            api_url=self._api_url,
+            events_from=0,
+            heartbeat_s=self._limits.heartbeat_s,
+            node_silence_s=self._limits.node_silence_s,
+        )
+
+    def on_message(self, node: str, message: FromNode) -> None:
+        """A node told something."""
+        self._feed(Heard(node))
+        self._roster.tell(node, message)
+
+    def on_connected(self, node: str) -> None:
+        """A node's connection exists."""
+        self._last_connection += 1
+        self._connections[node] = self._last_connection
+        self._feed(Connected(node, self._last_connection))
+
+    def on_disconnected(self, node: str) -> None:
+        """A node's connection closed."""
+        connection = self._connections.pop(node, None)
+        if connection is not None:
+            self._feed(Disconnected(node, connection))
+
+    def on_heartbeat(self, node: str, beat: NodeBeat) -> None:
+        """A node lives, and tells its time."""
+        self._feed(Heard(node))
+        known = self._roster.entry(node)
+        if known is not None:
+            known.heard_at = beat.received_at_s
+            if beat.clock_offset_s is not None:
+                known.clock_offset_s = beat.clock_offset_s
+
+    def on_refused(self, address: str, reason: str) -> None:
+        """Somebody was not let in, or broke the protocol."""
+        logger.warning("refused {}: {}", address, reason)
+
+    def _feed(self, liveness_input: LivenessInput) -> None:
+        for action in self._liveness.handle(liveness_input, time.monotonic()):
+            match action:
+                case NodeLost(node, reason):
+                    because = self._because(reason)
+                    # What it says from now on belongs to another life: it has to introduce itself again.
+                    self.bus.forget(node)
+                    self._roster.lost(node, because)
+                case NodeBack():
+                    pass  # Its hello says so, with more in it.
+                case _:
+                    assert_never(action)
+
+    async def _catch_up(self, node: str, hello: Hello) -> None:
+        """Tell a new session what it missed, and end what its node kept of generations that the group has left."""
+        with suppress(NodeUnknown, BusFull):
+            self.bus.send(node, IncidentsSoFar(self._incidents()[:_INCIDENTS_TOLD]))
+        generation = self._roster.generation
+        if not any(one.generation < generation for one in hello.running):
+            return
+        answer = await self.line(node).request(VerifyGone(generation), _CLEAN_S)
+        if not isinstance(answer, VerifiedGone) or answer.remaining_pids:
+            logger.warning("node {} is not clean of older generations: {}", node, answer)
+
+    def _because(self, reason: LossReason) -> str:
+        limits = self._liveness_limits
+        if reason is LossReason.SILENT:
+            return f"nothing was heard of it for {limits.node_silence_s:g} s"
+        return f"its connection closed and it did not come back within {limits.reconnect_grace_s:g} s"
+
+    def _name_of(self, key: bytes) -> str | None:
+        try:
+            name = self._keys.name_of(key)
+        except KeyStoreError as problem:
+            logger.error("nobody can be let in: {} {}", problem, problem.remedy)
+            return None
+        return None if name == HEAD else name

@@ -1,0 +1,181 @@
+"""`ringwarden up --nodes`: a head with its API, its bus, and one group over its nodes."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+import anyio
+from loguru import logger
+
+from supervisor.cluster.cluster_log import ClusterLog
+from supervisor.cluster.cluster_start import ClusterStarter, StartLimits, plan_of
+from supervisor.cluster.head import Head
+from supervisor.cluster.head_identity import next_identity
+from supervisor.cluster.inventory import read_facts
+from supervisor.cluster.key_store import HEAD, KeyStore
+from supervisor.cluster.node_views import node_views
+from supervisor.cluster.own_node import OWN_NODE, OwnNode
+from supervisor.cluster.roster import Roster
+from supervisor.cluster.takeover import Takeover
+from supervisor.core.adoption import Plan
+from supervisor.core.node_liveness import LivenessLimits
+from supervisor.core.rank_places import PlacementWish
+from supervisor.daemon import empty_folder, group_log, group_spec, serve_group, supervise_group
+from supervisor.exit_code import ExitCode
+from supervisor.group_log import GroupLog
+from supervisor.guard import Guard
+from supervisor.journal.database import JournalUnusable
+from supervisor.journal.reader import JournalReader, NoJournalFile
+from supervisor.journal.selection import Selection
+from supervisor.keeping import Keeping, keeping
+from supervisor.log import configure_log
+from supervisor.runner_limits import runner_limits
+from supervisor.settings import Settings
+from supervisor.state_directory import StateDirectory
+from transports.cluster.bus_limits import BusLimits
+from transports.http.listening import listen
+
+AUTOMATIC = "auto"
+_GENERATIONS_READ = 100
+
+
+def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
+    """Serve a group over nodes until SIGINT or SIGTERM; return the exit code. Blocks.
+
+    Args:
+        settings: Checked settings; they name nodes.
+        announce: Shows one line to the person who started it.
+
+    Raises:
+        StateDirectoryError: The state folder cannot be used, or another head uses it.
+        CannotListen: The API's address is taken or cannot be listened on.
+        BusCannotListen: The bus's address is: mostly another head.
+        KeyStoreError: The keys cannot be read.
+    """
+    configure_log()
+    state = StateDirectory(settings.state_dir)
+    with state.lock():
+        listen(settings.host, settings.port).close()
+        with keeping(state, logger.warning) as kept, Guard() as guard:
+            return anyio.run(_serve, settings, kept, guard, announce)
+
+
+async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Callable[[str], None]) -> int:
+    log = group_log(kept)
+    roster = Roster(settings.node_return_s)
+    head = _head(settings, kept, roster, log)
+    own = _own_node(settings, kept, guard, head, log, announce)
+    last_generation = _last_generation(kept.state)
+    spec = group_spec(settings, model_name(settings.model), Path(), empty_folder(kept.state.path / "plans"))
+    starter = ClusterStarter(
+        spec=spec,
+        model=settings.model,
+        wish=_wish(settings),
+        roster=roster,
+        line=head.line,
+        takeover=Takeover(
+            spec=spec,
+            plan=Plan(plan_of(spec, settings.model), settings.ranks, _nodes_to_hear(settings, last_generation)),
+            model=settings.model,
+            roster=roster,
+            line=head.line,
+            last_generation=last_generation,
+            wait_s=settings.adoption_wait_s,
+        ).find,
+        limits=StartLimits(),
+    )
+    group = supervise_group(settings, kept, spec, starter, ClusterLog(log, head.publish))
+    roster.on_change(group.place_again)
+    serving = f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}; serving {spec.model_id}"
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(head.run)
+        if own is not None:
+            tasks.start_soon(own.run)
+        await serve_group(
+            settings,
+            kept,
+            group,
+            log,
+            announce,
+            serving,
+            nodes=lambda: node_views(roster, time.monotonic()),
+            on_listening=head.announce_api,
+        )
+        tasks.cancel_scope.cancel()
+    return ExitCode.OK
+
+
+def _head(settings: Settings, kept: Keeping, roster: Roster, log: GroupLog) -> Head:
+    return Head(
+        address=settings.bus_host,
+        port=settings.bus_port,
+        keys=KeyStore(kept.state.path),
+        facts=read_facts(),
+        identity=next_identity(kept.state.path),
+        roster=roster,
+        incidents=log.incidents.newest_first,
+        liveness=LivenessLimits(settings.reconnect_grace_s, settings.node_silence_s),
+        limits=BusLimits(node_silence_s=settings.node_silence_s, reconnect_grace_s=settings.reconnect_grace_s),
+    )
+
+
+def _own_node(
+    settings: Settings, kept: Keeping, guard: Guard, head: Head, log: GroupLog, announce: Callable[[str], None]
+) -> OwnNode | None:
+    """The head's machine computes, too, where it is named, or where nobody is."""
+    if settings.nodes != AUTOMATIC and OWN_NODE not in named_nodes(settings.nodes):
+        return None
+    own = OwnNode(
+        folder=empty_folder(kept.state.path / "group"),
+        environment=dict(os.environ),
+        limits=runner_limits(settings),
+        guard=guard,
+        output=log,
+        progress=announce,
+        tell=head.on_message,
+    )
+    head.add_own_node(own)
+    return own
+
+
+def named_nodes(nodes: str) -> tuple[str, ...]:
+    """The names in `--nodes a,b,c`."""
+    return tuple(name.strip() for name in nodes.split(",") if name.strip())
+
+
+def _last_generation(state: StateDirectory) -> int:
+    """The newest generation that an earlier head of this folder started; 0 when there is none to be found."""
+    try:
+        with JournalReader(state.journal_file) as journal:
+            return max((one.generation for one in journal.generations(Selection(), _GENERATIONS_READ)), default=0)
+    except NoJournalFile:
+        return 0
+    except JournalUnusable as problem:
+        logger.warning("nothing is known of earlier generations: {}", problem)
+        return 0
+
+
+def _nodes_to_hear(settings: Settings, last_generation: int) -> frozenset[str]:
+    """The nodes that may still run a group of an earlier head: none when there was none."""
+    if last_generation == 0:
+        return frozenset()
+    if settings.nodes != AUTOMATIC:
+        return frozenset(named_nodes(settings.nodes)) - {OWN_NODE}
+    return frozenset(KeyStore(settings.state_dir).trusted()) - {HEAD}
+
+
+def _wish(settings: Settings) -> PlacementWish:
+    assert settings.backend not in ("mpi", "nccl"), "the settings refuse these on nodes"
+    return PlacementWish(
+        nodes=None if settings.nodes == AUTOMATIC else named_nodes(settings.nodes),
+        ranks=settings.ranks,
+        parallel=settings.parallel,
+        backend=settings.backend,
+    )
+
+
+def model_name(model: str) -> str:
+    """The name by which clients ask for a model: of a folder its own, else what the operator wrote."""
+    return PurePath(model).name if model.startswith(("/", "./", "../", "~")) else model

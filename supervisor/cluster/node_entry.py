@@ -1,0 +1,35 @@
+"""What a head knows of one of its nodes."""
+
+from transports.cluster.handshake import Hello
+from transports.cluster.node_facts import NodeFacts
+from transports.cluster.requests import ModelPrepared
+
+
+class NodeEntry:
+    """One node, from its first hello on. `is_here` is False from its loss until its next hello.
+
+    Args:
+        name: The name of its key.
+        hello: How it introduced itself.
+    """
+
+    def __init__(self, name: str, hello: Hello) -> None:
+        self.name = name
+        self.hello = hello
+        self.is_here = True
+        self.lost_because: str | None = None
+        self.lost_at: float | None = None
+        self.heard_at: float | None = None
+        self.clock_offset_s = 0.0
+        self.model: ModelPrepared | None = None
+        self.problem: str | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What it said of itself."""
+        return self.hello.facts
+
+    def on_our_clock(self, at_s: float) -> float:
+        """A moment on the node's monotonic clock, on the head's; wrong by half a round trip at most."""
+        return at_s - self.clock_offset_s

@@ -1,0 +1,161 @@
+"""The nodes of a head and the ranks that run on them: who is there, who is lost, who is told what."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+import anyio
+import msgspec
+from loguru import logger
+
+from diagnostics.incident import DeathCertificate
+from supervisor.cluster.lost_node import certificate_of_lost_node
+from supervisor.cluster.node_entry import NodeEntry
+from supervisor.cluster.remote_rank import RankMessage, RemoteRank
+from supervisor.core.rank_places import Candidate
+from transports.cluster.handshake import Hello
+from transports.cluster.messages import (
+    Answer,
+    FromNode,
+    RankAmended,
+    RankDied,
+    RankEvent,
+    RankStarted,
+    RankTaskOutput,
+    RankUnkillable,
+)
+
+
+class Roster:
+    """Used from the event loop; nothing waits.
+
+    Args:
+        node_return_s: How long a lost node is expected to come back.
+    """
+
+    def __init__(self, node_return_s: float) -> None:
+        self._node_return_s = node_return_s
+        self._notify: Callable[[], None] = _nobody
+        self._next_change = anyio.Event()
+        self._ticked_at = 0.0
+        self._nodes: dict[str, NodeEntry] = {}
+        self._ranks: dict[tuple[int, int], RemoteRank] = {}
+        self.stale_messages = 0
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call this whenever a start that had no place may have one: a node came, or is not waited for any more."""
+        self._notify = changed
+
+    async def changed(self) -> None:
+        """Return when a node came or was lost."""
+        await self._next_change.wait()
+
+    def _changed(self) -> None:
+        self._next_change.set()
+        self._next_change = anyio.Event()
+        self._notify()
+
+    @property
+    def generation(self) -> int:
+        """The generation whose ranks are expected; 0 before the first."""
+        return max((generation for generation, _ in self._ranks), default=0)
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        ends = [known.lost_at + self._node_return_s for known in self._nodes.values() if known.lost_at is not None]
+        if any(self._ticked_at < end <= now for end in ends):
+            self._changed()
+        self._ticked_at = now
+
+    def awaited(self, now: float) -> tuple[NodeEntry, ...]:
+        """The lost nodes that may come back any moment."""
+        return tuple(
+            known
+            for known in self.entries()
+            if not known.is_here and known.lost_at is not None and now < known.lost_at + self._node_return_s
+        )
+
+    def entries(self) -> tuple[NodeEntry, ...]:
+        """All nodes that were ever seen, by name."""
+        return tuple(self._nodes[name] for name in sorted(self._nodes))
+
+    def entry(self, node: str) -> NodeEntry | None:
+        """One node, if it was ever seen."""
+        return self._nodes.get(node)
+
+    def is_here(self, node: str) -> bool:
+        """Whether the node is there now."""
+        known = self._nodes.get(node)
+        return known is not None and known.is_here
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What placement may choose from."""
+        return tuple(Candidate(known.name, known.facts, known.is_here) for known in self.entries())
+
+    def expect(self, ranks: Iterable[RemoteRank]) -> None:
+        """The ranks of a new generation: what nodes say about others from here on is out of date."""
+        self._ranks = {(one.generation, one.rank): one for one in ranks}
+
+    def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
+        """A node's process said hello: whatever an earlier one ran is gone, unless it says that it still runs."""
+        known = self._nodes.get(node)
+        if known is None:
+            known = self._nodes[node] = NodeEntry(node, hello)
+        known.hello, known.warnings = hello, warnings
+        known.is_here, known.lost_because, known.lost_at = True, None, None
+        for certificate in hello.deaths:
+            self._died(node, certificate)
+        self._end_ranks(node, "it lost its place with the head, or its agent was started anew")
+        self._changed()
+
+    def lost(self, node: str, because: str) -> None:
+        """A node is gone: its ranks are dead, as far as the group can know."""
+        known = self._nodes.get(node)
+        if known is None or not known.is_here:
+            return
+        known.is_here, known.lost_because = False, because
+        logger.warning("node {} is lost: {}", node, because)
+        known.lost_at = time.monotonic()
+        self._end_ranks(node, because)
+        self._changed()
+
+    def tell(self, node: str, message: FromNode) -> None:
+        """A node said something about its ranks."""
+        match message:
+            case Answer():
+                return
+            case RankDied(certificate=certificate):
+                self._died(node, certificate)
+            case RankAmended(certificate=certificate):
+                self._deliver(node, certificate.generation, certificate.rank, message)
+            case RankEvent() | RankStarted() | RankTaskOutput() | RankUnkillable():
+                self._deliver(node, message.generation, message.rank, message)
+            case _:
+                assert_never(message)
+
+    def _deliver(self, node: str, generation: int, rank: int, message: RankMessage) -> None:
+        known = self._ranks.get((generation, rank))
+        if known is None or known.node != node:
+            # Of an old generation, or of a rank that runs elsewhere.
+            self.stale_messages += 1
+            return
+        known.deliver(message)
+
+    def _died(self, node: str, certificate: DeathCertificate) -> None:
+        """A node is believed about its own ranks only, and its times are told on our clock."""
+        at_s = self._nodes[node].on_our_clock(certificate.died_at_s)
+        own = msgspec.structs.replace(certificate, node=node, died_at_s=at_s)
+        self._deliver(node, own.generation, own.rank, RankDied(own))
+
+    def _end_ranks(self, node: str, because: str) -> None:
+        for known in self._ranks.values():
+            if known.node == node and not known.is_over:
+                known.end(
+                    certificate_of_lost_node(
+                        known.rank, known.generation, node, because, known.phase, known.step, time.monotonic()
+                    )
+                )
+
+
+def _nobody() -> None:
+    return
