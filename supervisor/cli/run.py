@@ -12,12 +12,13 @@ from supervisor.cli.errors import CommandError
 from supervisor.cli.run_verdict import verdict_text
 from supervisor.core.program_group import RestartWhen
 from supervisor.exit_code import ExitCode
+from supervisor.hostfile import HostfileError
 from supervisor.journal.tags import TagError
 from supervisor.process.child import StreamName
 from supervisor.run.command import RunOptions, run_program
 from supervisor.run.printer import STDERR, STDOUT
 from supervisor.run.program_supervisor import CannotStart
-from supervisor.run.ranks import HostfileError, read_hostfile
+from supervisor.run.ranks import read_hostfile
 from supervisor.settings import default_state_folder, load_settings
 from supervisor.state_directory import StateDirectoryError
 

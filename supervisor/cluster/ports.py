@@ -3,7 +3,7 @@
 import errno
 import socket
 
-MAX_PORTS_AT_ONCE = 256
+MAX_PORTS_AT_ONCE = 1024
 
 
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
@@ -13,7 +13,7 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
     `ring_bind_failed` and the next generation takes others.
 
     Raises:
-        OSError: The address is not this machine's, no port is free there, or `count` is not 1 to 256.
+        OSError: The address is not this machine's, no port is free there, or `count` is not 1 to 1024.
     """
     if not 0 < count <= MAX_PORTS_AT_ONCE:
         raise OSError(errno.EINVAL, f"{count} ports cannot be found at once, only 1 to {MAX_PORTS_AT_ONCE}")

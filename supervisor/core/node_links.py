@@ -18,11 +18,16 @@ def rdma_device(facts: NodeFacts, peer: str) -> str | None:
     return next((device.name for device in facts.rdma_devices if device.is_up and device.peer == peer), None)
 
 
-def why_not_jaccl(nodes: Sequence[tuple[str, NodeFacts]]) -> str | None:
-    """Return why JACCL cannot join these nodes, or None when every one has a device to every other."""
+def why_no_rdma(nodes: Sequence[tuple[str, NodeFacts]]) -> str | None:
+    """Return which node's system has no RDMA over Thunderbolt, or None when all have."""
     for name, facts in nodes:
         if facts.system != OperatingSystem.DARWIN or _version(facts.system_version) < _JACCL_SINCE:
-            return f"JACCL needs macOS 26.2 or later, and node {name} has {facts.system} {facts.system_version}"
+            return f"macOS 26.2 or later is needed, and node {name} has {facts.system} {facts.system_version}"
+    return None
+
+
+def why_not_mesh(nodes: Sequence[tuple[str, NodeFacts]]) -> str | None:
+    """Return which two nodes no RDMA device joins, or None when every node has one to every other."""
     for name, facts in nodes:
         for peer, _ in nodes:
             if peer != name and rdma_device(facts, peer) is None:

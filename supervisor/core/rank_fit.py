@@ -15,7 +15,7 @@ from supervisor.core.model_share import (
     why_not_pipeline,
     why_not_tensor,
 )
-from supervisor.core.node_links import rdma_device, why_not_jaccl
+from supervisor.core.node_links import rdma_device, why_no_rdma, why_not_mesh
 from supervisor.core.rank_places import Candidate, PlacedBackend, RankPlace, nodes_of
 
 Nodes = Mapping[str, Candidate]
@@ -122,8 +122,11 @@ def _why_not_jaccl(places: Sequence[RankPlace], nodes: Nodes) -> str | None:
     names = nodes_of(places)
     if len(names) < len(places):
         return "every rank needs a node of its own"
+    facts = [(name, nodes[name].facts) for name in names]
+    if problem := why_no_rdma(facts):
+        return problem
     if not any(place.rdma for place in places):
-        return why_not_jaccl([(name, nodes[name].facts) for name in names])
+        return why_not_mesh(facts)
     for place in places:
         # A mesh has a device for every pair; MLX's RDMA ring needs those to the neighbours alone.
         for neighbour in (places[place.rank - 1], places[(place.rank + 1) % len(places)]):

@@ -7,52 +7,36 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from supervisor.hostfile import HostfileError, read_hosts
 from supervisor.launch import free_loopback_ports
 
-_MAX_HOSTFILE_BYTES = 1024 * 1024
 _NOT_INHERITED = "RINGWARDEN_API_KEY"
 _JOIN = "Ranks on other machines come with `ringwarden join`, which is not there yet; use addresses of this machine."
-
-
-class HostfileError(ValueError):
-    """A hostfile that cannot be used. `remedy` says what to do; `is_remote` that it names other machines."""
-
-    def __init__(self, message: str, remedy: str, *, is_remote: bool = False) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-        self.is_remote = is_remote
-
-
-class _LauncherHost(msgspec.Struct, frozen=True):
-    """One host as `mlx.launch --hostfile` takes it."""
-
-    ssh: str
-    ips: tuple[str, ...] = ()
 
 
 def read_hostfile(path: Path) -> list[list[str]]:
     """Return the ring's addresses, a list for each rank. Blocks on the disk.
 
-    Both forms are read: MLX's own (`[["127.0.0.1:5000"], …]`, `MLX v0.32.1 ring.cpp`) and that of `mlx.launch`
-    (`[{"ssh": …, "ips": […]}, …]`), whose ranks get free ports.
+    Every form of `supervisor.hostfile` is read; where it names no ports, free ones are found.
 
     Raises:
-        HostfileError: It cannot be read, has neither form, or names another machine.
+        HostfileError: It cannot be read, has no known form, or names another machine.
     """
-    remedy = 'It is a JSON list with one entry for each rank, for example [["127.0.0.1:5000"], ["127.0.0.1:5001"]].'
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_HOSTFILE_BYTES)
-        ranks = msgspec.json.decode(text, type=list[list[str] | _LauncherHost])
-    except OSError as problem:
-        raise HostfileError(f"{path} cannot be read: {problem.strerror}", "Name a readable hostfile.") from problem
-    except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
-        raise HostfileError(f"{path} is no hostfile: {problem}", remedy) from problem
-    if not ranks or not all(ranks):
-        raise HostfileError(f"{path} names no address for some rank", remedy)
-    ports = iter(free_loopback_ports(len(ranks)))
+    entries = read_hosts(path).entries
     ours = _our_addresses()
-    return [_addresses(path, rank, entry, next(ports), ours) for rank, entry in enumerate(ranks)]
+    for rank, entry in enumerate(entries):
+        for host in (entry.name, *entry.addresses):
+            if host and host.lower() not in ours and not host.startswith("127."):
+                raise HostfileError(
+                    f"{path}: rank {rank} is on {host}, which is not this machine", _JOIN, is_remote=True
+                )
+    places = [entry.addresses or ("127.0.0.1",) for entry in entries]
+    found = iter(free_loopback_ports(sum(map(len, places))))
+    ports = [entry.ports or [next(found) for _ in of_rank] for entry, of_rank in zip(entries, places, strict=True)]
+    return [
+        [f"{host}:{port}" for host, port in zip(of_rank, numbers, strict=True)]
+        for of_rank, numbers in zip(places, ports, strict=True)
+    ]
 
 
 def loopback_ring(world_size: int) -> list[list[str]]:
@@ -77,25 +61,6 @@ def rank_environment(base: Mapping[str, str], rank: int, ring_file: Path | None)
         environment["MLX_RANK"] = str(rank)
         environment["MLX_HOSTFILE"] = str(ring_file)
     return environment
-
-
-def _addresses(path: Path, rank: int, entry: list[str] | _LauncherHost, port: int, ours: frozenset[str]) -> list[str]:
-    if isinstance(entry, _LauncherHost):
-        _check_local(path, rank, entry.ssh, ours)
-        addresses = [f"{ip}:{port}" for ip in (entry.ips or ("127.0.0.1",))]
-    else:
-        addresses = entry
-    for address in addresses:
-        host, colon, number = address.rpartition(":")
-        if not colon or not number.isdigit() or not 0 < int(number) < 65_536:
-            raise HostfileError(f"{path}: rank {rank} has the address {address!r}", "Write it as ADDRESS:PORT.")
-        _check_local(path, rank, host, ours)
-    return addresses
-
-
-def _check_local(path: Path, rank: int, host: str, ours: frozenset[str]) -> None:
-    if host.strip("[]").lower() not in ours and not host.startswith("127."):
-        raise HostfileError(f"{path}: rank {rank} is on {host}, which is not this machine", _JOIN, is_remote=True)
 
 
 def _our_addresses() -> frozenset[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.run.ranks import HostfileError, loopback_ring, rank_environment, read_hostfile
+from supervisor.hostfile import HostfileError
+from supervisor.run.ranks import loopback_ring, rank_environment, read_hostfile
 
 
 def hostfile(folder: Path, content: object) -> Path:
