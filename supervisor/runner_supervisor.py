@@ -38,7 +38,8 @@ from supervisor.process.watch import watch_child
 from supervisor.process_observation import observe_process
 from supervisor.runner_start import start_runner
 from transports.channel import ProtocolViolation
-from transports.messages import Command, PhaseChanged, Progress, Shutdown, Upward
+from transports.messages import Command, PhaseChanged, Shutdown, Upward
+from transports.progress import Activity, Progress
 
 _LONGEST_WAIT_S = 3600.0
 
@@ -207,10 +208,11 @@ class RunnerSupervisor:
         if isinstance(event, PhaseChanged):
             self.progress = f"{event.done}/{event.total}" if event.total else None
             self._feed(machine.Announced(event.phase))
+        elif isinstance(event, Progress):
+            self.step = event.step
+            self._feed(machine.Waits() if event.activity is Activity.AGREEING else machine.Moved())
         else:
             self._feed(machine.Moved())
-        if isinstance(event, Progress):
-            self.step = event.step
         self._observer.on_event(self.rank, event)
 
     def _feed(self, lifecycle_input: machine.LifecycleInput) -> None:

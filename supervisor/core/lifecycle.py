@@ -2,8 +2,9 @@
 
 The theory. Two fields, never one: what we want (`run` or `stop`) and what we observe (the phase that the runner
 announced). The runner alone moves the phase, along `_NEXT`; a step that is not in the table is a protocol violation.
-Time moves nothing but deadlines: no announcement for `start_timeout_s` before READY is a start that failed; a fatal
-line, or a closed channel, without an exit within `fatal_grace_s` is a death that did not happen yet and is made to.
+Time moves nothing but deadlines: no announcement for `start_timeout_s` before READY is a start that failed, unless the
+runner waits for other ranks; a fatal line, or a closed channel, without an exit within `fatal_grace_s` is a death that
+did not happen yet and is made to.
 
                      IDLE -> CONNECTING -> CONNECTED -> LOADING* -> LOADED -> WARMING_UP* -> READY <-> RUNNING
     from any of these -> SHUTTING_DOWN -> SHUTDOWN            (* repeats itself to report progress)
@@ -54,6 +55,10 @@ class Moved(msgspec.Struct, frozen=True, tag=True):
     """The runner sent anything else: it is alive, so a slow start goes on."""
 
 
+class Waits(msgspec.Struct, frozen=True, tag=True):
+    """The runner waits in a collective for the other ranks: what takes long is theirs to answer for."""
+
+
 class FatalLine(msgspec.Struct, frozen=True, tag=True):
     """A fatal signature was recognised on the stderr of the living process."""
 
@@ -80,7 +85,7 @@ class Tick(msgspec.Struct, frozen=True, tag=True):
     """Time has passed; sent when `deadline` is reached."""
 
 
-LifecycleInput = Announced | Moved | FatalLine | ChannelEnded | Condemned | StopWanted | Tick
+LifecycleInput = Announced | Moved | Waits | FatalLine | ChannelEnded | Condemned | StopWanted | Tick
 
 
 # --- actions ---
@@ -110,6 +115,7 @@ class Lifecycle:
         self.stop_wanted = False
         self.finding: SupervisorFinding | None = None
         self._start_deadline: float | None = now + limits.start_timeout_s
+        self._waits = False
         self._fatal_deadline: float | None = None
         self._fatal_reason: SupervisorFinding | None = None
 
@@ -118,7 +124,8 @@ class Lifecycle:
         """When a `Tick` is due, in the clock of `now`; None when nothing can time out."""
         if self.stop_wanted:
             return None
-        pending = [deadline for deadline in (self._start_deadline, self._fatal_deadline) if deadline is not None]
+        starting = None if self._waits else self._start_deadline
+        pending = [deadline for deadline in (starting, self._fatal_deadline) if deadline is not None]
         return min(pending, default=None)
 
     @property
@@ -133,6 +140,9 @@ class Lifecycle:
                 return self._announced(phase, now)
             case Moved():
                 self._extend_start(now)
+                return ()
+            case Waits():
+                self._waits = True
                 return ()
             case FatalLine(diagnostic):
                 message = f"wrote a fatal error but did not exit: {diagnostic.message}"
@@ -162,6 +172,7 @@ class Lifecycle:
         return (EnterPhase(phase),)
 
     def _extend_start(self, now: float) -> None:
+        self._waits = False
         if self._start_deadline is None:
             return
         self._start_deadline = now + self._limits.start_timeout_s if self.phase in STARTING_PHASES else None
@@ -174,7 +185,7 @@ class Lifecycle:
     def _tick(self, now: float) -> Sequence[LifecycleAction]:
         if self._fatal_deadline is not None and now >= self._fatal_deadline:
             return self._end(self._fatal_reason)
-        if self._start_deadline is not None and now >= self._start_deadline:
+        if self._start_deadline is not None and not self._waits and now >= self._start_deadline:
             message = f"announced nothing for {self._limits.start_timeout_s:g} s while {self.phase.value}"
             return self._end(SupervisorFinding(Cause.START_TIMEOUT, message))
         return ()

@@ -20,6 +20,7 @@ from supervisor.core.lifecycle import (
     Moved,
     StopWanted,
     Tick,
+    Waits,
 )
 
 LIMITS = LifecycleLimits(start_timeout_s=10.0, fatal_grace_s=5.0)
@@ -82,6 +83,15 @@ def test_a_slow_start_that_moves_never_times_out() -> None:
     assert machine.finding is None
 
 
+def test_a_runner_that_waits_for_others_may_wait_as_long_as_they_need() -> None:
+    machine = driven(Announced(Phase.CONNECTING), now=1.0)
+    machine.handle(Waits(), 2.0)
+    assert machine.deadline is None
+    assert machine.handle(Tick(), 1e6) == ()
+    machine.handle(Moved(), 1e6)
+    assert machine.deadline == 1e6 + 10.0
+
+
 def test_once_ready_silence_is_no_failure() -> None:
     machine = driven(*(Announced(phase) for phase in STRAIGHT))
     assert machine.was_ready
@@ -126,7 +136,9 @@ def test_a_condemned_runner_is_ended_with_its_finding() -> None:
 
 ANY_INPUT = st.one_of(
     st.sampled_from([*Phase]).map(Announced),
-    st.sampled_from([Moved(), FatalLine(FATAL), ChannelEnded(), ChannelEnded("bad"), StopWanted(), Tick(), STALLED]),
+    st.sampled_from(
+        [Moved(), Waits(), FatalLine(FATAL), ChannelEnded(), ChannelEnded("bad"), StopWanted(), Tick(), STALLED]
+    ),
 )
 
 
