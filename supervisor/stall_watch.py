@@ -4,34 +4,47 @@ import time
 from collections.abc import Mapping
 
 import anyio
-import psutil
 
 from diagnostics.cause import Cause
 from diagnostics.evidence import SupervisorFinding
-from supervisor.core.watchdog import ProgressWatchdog, RankObservation, ranks_behind
-from supervisor.runner_supervisor import RunnerSupervisor
+from supervisor.core.stall_budgets import StallBudgets, StallLimits
+from supervisor.core.stall_finding import ranks_behind, stall_sentence
+from supervisor.core.watchdog import ProgressWatchdog, RankObservation
+from supervisor.rank_handle import RankHandle
+from transports.progress import Progress
 
 # Long enough for a stack dump to be written and for a spinning process to be told from a waiting one.
 _OBSERVATION_S = 0.5
+# A word can bring the deadline nearer; this is how late that may be noticed.
+_LONGEST_LOOK_S = 1.0
 
 
 class StallWatch:
-    """The shell of the progress watchdog. Used from the event loop.
+    """The shell of the progress watchdog. Used from the event loop. Lives as long as its group: what it learns stays.
 
     Args:
-        limit_s: Longest silence of a rank while a task is in flight.
-        runners: The living runners by rank; changes as they come and go.
+        limit_s: Longest silence of a rank while a request is in flight.
+        ranks: The living ranks by number; changes as they come and go.
+        floor_s: A learned budget is never shorter.
+        start_limit_s: Longest silence while a generation starts.
     """
 
-    def __init__(self, limit_s: float, runners: Mapping[int, RunnerSupervisor]) -> None:
-        self._limit_s = limit_s
-        self._watchdog = ProgressWatchdog(limit_s)
-        self._runners = runners
+    def __init__(
+        self, limit_s: float, ranks: Mapping[int, RankHandle], *, floor_s: float = 15.0, start_limit_s: float = 120.0
+    ) -> None:
+        limits = StallLimits(serving_s=limit_s, starting_s=start_limit_s, floor_s=floor_s)
+        self._watchdog = ProgressWatchdog(StallBudgets(limits))
+        self._ranks = ranks
         self._changed = anyio.Event()
 
+    def begin_start(self) -> None:
+        """All ranks of a generation are there, and their processes are being started."""
+        self._watchdog.begin_start(len(self._ranks), time.monotonic())
+        self._wake()
+
     def begin(self) -> None:
-        """All runners are ready."""
-        self._watchdog.begin(len(self._runners), time.monotonic())
+        """All ranks are ready."""
+        self._watchdog.begin(len(self._ranks), time.monotonic())
         self._wake()
 
     def end(self) -> None:
@@ -39,13 +52,13 @@ class StallWatch:
         self._watchdog.end()
 
     def busy(self, *, is_busy: bool) -> None:
-        """Say whether a task is in flight."""
+        """Say whether a request is in flight."""
         self._watchdog.busy(time.monotonic(), is_busy=is_busy)
         self._wake()
 
-    def moved(self, rank: int) -> None:
-        """A rank reported progress."""
-        self._watchdog.moved(rank, time.monotonic())
+    def progress(self, rank: int, word: Progress) -> None:
+        """A rank sent its progress word."""
+        self._watchdog.progress(rank, word, time.monotonic())
 
     def _wake(self) -> None:
         self._changed.set()
@@ -55,47 +68,37 @@ class StallWatch:
         """Judge every stall, until cancelled."""
         while True:
             changed, deadline = self._changed, self._watchdog.deadline
-            with anyio.move_on_after(None if deadline is None else max(0.0, deadline - time.monotonic())):
+            wait_s = None if deadline is None else min(max(0.0, deadline - time.monotonic()), _LONGEST_LOOK_S)
+            with anyio.move_on_after(wait_s):
                 await changed.wait()
                 continue
             if self._watchdog.is_stalled(time.monotonic()):
                 await self._judge()
 
     async def _judge(self) -> None:
-        suspects = dict(self._runners)
-        for runner in suspects.values():
-            runner.dump_stacks()
-        before = {rank: _cpu_seconds(runner.pid) for rank, runner in suspects.items()}
-        await anyio.sleep(_OBSERVATION_S)
-        if not self._watchdog.is_stalled(time.monotonic()):
-            return
-        observations = [_observe(rank, runner, before[rank]) for rank, runner in suspects.items()]
-        for rank in ranks_behind(observations):
-            seen = next(observation for observation in observations if observation.rank == rank)
-            suspects[rank].condemn(SupervisorFinding(Cause.STALLED, self._message(seen)))
+        """Dump the stacks of all ranks together, before anything is ended; then look at all together."""
+        suspects = dict(self._ranks)
+        for rank in suspects.values():
+            rank.dump_stacks()
+        observations: dict[int, RankObservation] = {}
+
+        async def observe(rank: int, handle: RankHandle) -> None:
+            observations[rank] = await handle.observe(_OBSERVATION_S)
+
+        async with anyio.create_task_group() as tasks:
+            for rank, handle in suspects.items():
+                tasks.start_soon(observe, rank, handle)
+        now = time.monotonic()
+        if self._watchdog.is_stalled(now):
+            self._condemn(suspects, [observations[rank] for rank in sorted(observations)], now)
+
+    def _condemn(self, suspects: Mapping[int, RankHandle], seen: list[RankObservation], now: float) -> None:
+        silences, overdue = self._watchdog.silences(now), self._watchdog.overdue(now)
+        words = {rank: silence.word for rank, silence in silences.items()}
+        candidates = [one for one in seen if one.rank in silences and (one.rank in overdue or one.stopped)]
+        behind = ranks_behind(candidates, words) if candidates else ()
+        for one in candidates:
+            if one.rank in behind:
+                sentence = stall_sentence(one, seen, silences)
+                suspects[one.rank].condemn(SupervisorFinding(Cause.STALLED, sentence))
         self._watchdog.end()
-
-    def _message(self, seen: RankObservation) -> str:
-        how = "its process is stopped" if seen.stopped else f"it stands at step {seen.step}"
-        return f"made no progress for {self._limit_s:g} s while requests were in flight; {how}"
-
-
-def _observe(rank: int, runner: RunnerSupervisor, cpu_before: float | None) -> RankObservation:
-    cpu_after = _cpu_seconds(runner.pid)
-    share = None if cpu_before is None or cpu_after is None else (cpu_after - cpu_before) / _OBSERVATION_S
-    return RankObservation(rank, runner.step, _is_stopped(runner.pid), share)
-
-
-def _cpu_seconds(pid: int | None) -> float | None:
-    try:
-        times = psutil.Process(pid or 0).cpu_times()
-    except psutil.Error:
-        return None
-    return times.user + times.system
-
-
-def _is_stopped(pid: int | None) -> bool:
-    try:
-        return psutil.Process(pid or 0).status() == psutil.STATUS_STOPPED
-    except psutil.Error:
-        return False
