@@ -56,8 +56,10 @@ def directness(certificate: DeathCertificate) -> int:
     """The order among primary causes without a common clock: an error of its own, then SIGKILL, then other signals.
 
     Whoever starts ranks kills the rest after a first failure, first with SIGTERM, so a rank that told of an error
-    itself is the likelier beginning.
+    itself is the likelier beginning. A lost node is as hard a fact as SIGKILL, and tells no more.
     """
+    if certificate.diagnosis.cause is Cause.NODE_LOST:
+        return 1
     if certificate.diagnosis.cause is not Cause.KILLED_NO_STDERR:
         return 0
     status = certificate.exit_status

@@ -1,6 +1,8 @@
 """The sentences of verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from diagnostics.cause import Cause
 from diagnostics.causes import CAUSES
@@ -22,14 +24,22 @@ _WHILE = {
 }
 
 
+class Telling(NamedTuple):
+    """What sentences may tell. `places` are the nodes of ranks; empty when all are on one, or nobody knows."""
+
+    phase: bool
+    places: Mapping[int, str] = MappingProxyType({})
+
+
 def verdict_about(
-    certificate: DeathCertificate, confidence: Confidence, others: tuple[int, ...], *, tell_phase: bool
+    certificate: DeathCertificate, confidence: Confidence, others: tuple[int, ...], tell: Telling
 ) -> Verdict:
     """The verdict that repeats what one rank's diagnosis says, with the rank's number in front."""
     diagnosis = certificate.diagnosis
     clause, separator, detail = diagnosis.message.rstrip(". ").partition("; ")
-    phase = _WHILE[certificate.phase] if tell_phase else ""
-    words = " ".join(part for part in (f"Rank {certificate.rank}", clause, phase) if part)
+    phase = _WHILE[certificate.phase] if tell.phase else ""
+    who = list_ranks([certificate.rank], places=tell.places)
+    words = " ".join(part for part in (who, clause, phase) if part)
     return Verdict(
         kind=diagnosis.cause,
         rank=certificate.rank,
@@ -49,9 +59,19 @@ def verdict_of(
     return Verdict(kind, rank, confidence, sentence, facts.advice, facts.retryable, suspects)
 
 
-def list_ranks(ranks: Sequence[int], *, low: bool = False) -> str:
-    """`Rank 2`, `Ranks 0, 1 and 2`; with a small first letter where `low` says so."""
-    names = [str(rank) for rank in ranks]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    noun = "rank" if len(names) == 1 else "ranks"
-    return f"{noun if low else noun.capitalize()} {listed}"
+def list_ranks(ranks: Sequence[int], *, low: bool = False, places: Mapping[int, str] = MappingProxyType({})) -> str:
+    """`Rank 2`, `Ranks 0, 1 and 2`; with a small first letter where `low` says so.
+
+    With `places`: `Rank 2 on node b`, `Ranks 1 and 2 on node b`, `Ranks 0 (node a) and 2 (node b)`.
+    """
+    nodes = {places.get(rank, "") for rank in ranks}
+    apart = len(nodes) > 1
+    listed = list_words([f"{rank} (node {places[rank]})" if apart and rank in places else str(rank) for rank in ranks])
+    noun = "rank" if len(ranks) == 1 else "ranks"
+    where = "" if apart or nodes == {""} else f" on node {min(nodes)}"
+    return f"{noun if low else noun.capitalize()} {listed}{where}"
+
+
+def list_words(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; `words` is not empty."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
