@@ -147,7 +147,7 @@ CAUSES: dict[Cause, CauseFacts] = {
         True,
     ),
     Cause.NODE_LOST: CauseFacts(
-        "A node went silent", "Check that the Mac is on, awake and reachable, and that its agent runs.", True
+        "A node was lost", "Check that the Mac is on, awake and reachable, and that its agent runs.", True
     ),
     Cause.KILLED_BY_SUPERVISOR: CauseFacts(
         "Stopped by Ringwarden",
