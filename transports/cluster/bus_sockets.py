@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Callable
 from itertools import count
@@ -175,6 +176,15 @@ def peer_address(descriptor: int) -> str:
             return f"{_bracketed(duplicate.getpeername()[0])}:{duplicate.getpeername()[1]}"
         except (OSError, IndexError):
             return "?"
+
+
+def within_descriptors(limits: BusLimits) -> BusLimits:
+    """Return the limits with no more unproven connections than a quarter of the descriptors this process may have."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return limits
+    unproven = max(1, min(limits.max_unproven_connections, allowed // 4))
+    return msgspec.structs.replace(limits, max_unproven_connections=unproven)
 
 
 def _duplicate(descriptor: int) -> socket.socket | None:

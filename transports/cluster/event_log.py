@@ -105,6 +105,11 @@ class EventFollower:
         self._known_end = next_sequence
         self._ask_at = 0.0
 
+    @property
+    def is_behind(self) -> bool:
+        """An event is missing."""
+        return self._known_end > self.next_sequence
+
     def published(self, epoch: int, sequence: int, event: bytes) -> list[Followed]:
         """Take one event as it was published; return what is due now."""
         if epoch != self.epoch or sequence < self.next_sequence:
@@ -133,7 +138,7 @@ class EventFollower:
 
     def question(self, now: float) -> int | None:
         """Return the first event to ask for now. None when none is missing, or it was asked for a moment ago."""
-        if self._known_end == self.next_sequence or now < self._ask_at:
+        if not self.is_behind or now < self._ask_at:
             return None
         self._ask_at = now + _ASK_AGAIN_S
         return self.next_sequence

@@ -13,7 +13,7 @@ from transports.cluster.authentication import Authenticator
 from transports.cluster.bus_errors import NodeGone, RequestTimedOut
 from transports.cluster.bus_limits import BusLimits
 from transports.cluster.bus_observers import HeadBusObserver
-from transports.cluster.bus_sockets import SocketReader
+from transports.cluster.bus_sockets import SocketReader, within_descriptors
 from transports.cluster.connections import Connection
 from transports.cluster.event_log import EventLog
 from transports.cluster.head_listeners import Listener, Sender, listen_on_neighbours
@@ -27,6 +27,7 @@ from transports.cluster.requests import NodeAnswer, NodeRequest
 
 _SUBSCRIBE_TO_ALL = b"\x01"
 _UNSUBSCRIBE_FROM_ALL = b"\x00"
+_LOOK_AT_CONNECTIONS_S = 0.5
 
 
 class HeadBus:
@@ -57,7 +58,7 @@ class HeadBus:
         *,
         limits: BusLimits | None = None,
     ) -> None:
-        self._limits = limits = limits or BusLimits()
+        self._limits = limits = within_descriptors(limits or BusLimits())
         self._trusted = trusted
         self._observer = observer
         self._gate = RefusalGate(limits.max_refusals_logged_per_s)
@@ -79,6 +80,11 @@ class HeadBus:
         self._nodes_reader = SocketReader(self._nodes.socket, self._read_node)
         self._events_reader = SocketReader(self._events.socket, self._read_subscriber)
 
+    @property
+    def is_closed(self) -> bool:
+        """Nothing is open any more: the ports are free."""
+        return self._context.closed
+
     async def run(self) -> None:
         """Serve until cancelled; then every socket is closed, and the bus cannot be used again."""
         readers = [
@@ -94,12 +100,13 @@ class HeadBus:
                     tasks.start_soon(reader.run)
                 tasks.start_soon(self._flush_when_wanted)
                 tasks.start_soon(self._tick)
+                tasks.start_soon(self._cut_overdue)
         finally:
             self.close()
 
     def close(self) -> None:
         """Close the sockets of a bus that `run` was never called for. Does nothing the second time."""
-        if not self._context.closed:
+        if not self.is_closed:
             self._nodes.close()
             self._events.close()
             self._authenticator.close()
@@ -169,11 +176,14 @@ class HeadBus:
     async def _tick(self) -> None:
         while True:
             await anyio.sleep(self._limits.tick_s)
-            now = time.monotonic()
-            self._sessions.tick(now)
-            self._nodes.connections.cut_overdue(now)
-            self._events.connections.cut_overdue(now)
+            self._sessions.tick(time.monotonic())
             self._nodes_reader.nudge()
+
+    async def _cut_overdue(self) -> None:
+        while True:
+            await anyio.sleep(_LOOK_AT_CONNECTIONS_S)
+            for listener in (self._nodes, self._events):
+                listener.connections.cut_overdue(time.monotonic())
 
     def _read_node(self) -> None:
         frames = self._nodes.socket.recv_multipart(zmq.NOBLOCK, copy=False)

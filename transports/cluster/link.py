@@ -122,8 +122,7 @@ class LinkReceiver:
         self.received = 0
         self.resend_wanted = False
         self._asked_for = 0
-        self._parts: list[bytes] = []
-        self._part_bytes = 0
+        self._partial = bytearray()
         self._owed_pieces = 0
         self._owed_bytes = 0
         self.acknowledge_at: float | None = None
@@ -171,13 +170,13 @@ class LinkReceiver:
         self.acknowledge_at = due if self.acknowledge_at is None else min(due, self.acknowledge_at)
 
     def _add(self, piece: Piece, messages: list[bytes]) -> None:
-        self._parts.append(piece.data)
-        self._part_bytes += _size(piece)
-        if self._part_bytes > self._limits.max_message_bytes + _OVERHEAD_BYTES * len(self._parts):
+        if len(self._partial) + len(piece.data) > self._limits.max_message_bytes:
             raise BadPacket(f"a message of more than {self._limits.max_message_bytes} bytes")
         if piece.is_last:
-            messages.append(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
-            self._parts, self._part_bytes = [], 0
+            messages.append(bytes(self._partial) + piece.data if self._partial else piece.data)
+            self._partial.clear()
+        else:
+            self._partial += piece.data
 
 
 class Link:

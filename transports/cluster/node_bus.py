@@ -123,8 +123,8 @@ class NodeBus:
                 limits=self._limits,
                 from_address=self._from_address,
             )
-        except OSError as exc:
-            return f"cannot reach {self._head}: {exc.strerror or exc}"
+        except (OSError, UnicodeError) as exc:
+            return f"cannot reach {self._head}: {exc}"
         self._problem = None
         try:
             await self._serve(connection)
@@ -133,7 +133,7 @@ class NodeBus:
             self._sessions.disconnected()
         if connection.is_connected or self._retry.is_set():
             return self._problem or "the connection ended"
-        return await why_no_connection(address, self._port, self._from_address, self._limits.handshake_s)
+        return await why_no_connection(address, self._port, self._from_address)
 
     async def _serve(self, connection: NodeConnection) -> None:
         dealer = SocketReader(connection.dealer, lambda: self._read(connection))
@@ -154,7 +154,7 @@ class NodeBus:
             for run in (dealer.run, events.run):
                 tasks.start_soon(run)
             tasks.start_soon(self._flush_when_wanted, connection, dealer)
-            tasks.start_soon(self._tick, connection)
+            tasks.start_soon(self._tick)
             tasks.start_soon(self._beat, connection)
 
     async def _flush_when_wanted(self, connection: NodeConnection, dealer: SocketReader) -> None:
@@ -174,11 +174,13 @@ class NodeBus:
         if question is not None:
             _sent(connection, encode(question))
 
-    async def _tick(self, connection: NodeConnection) -> None:
+    async def _tick(self) -> None:
         while True:
             await anyio.sleep(self._limits.tick_s)
-            self._wanted.set()
-            silent_s = time.monotonic() - self._heard_at
+            now = time.monotonic()
+            if self._sessions.is_due(now):
+                self._wanted.set()
+            silent_s = now - self._heard_at
             if silent_s > self._sessions.node_silence_s:
                 self._fail(f"the head at {self._head} port {self._port} was silent for {silent_s:.1f} s")
 

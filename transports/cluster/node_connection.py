@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+from contextlib import suppress
+from ipaddress import ip_address
 
 import anyio
 import zmq
@@ -12,6 +14,7 @@ from transports.cluster.bus_sockets import Monitor, connect_with, endpoint, new_
 from transports.cluster.keys import KeyPair
 
 _NOT_TRUSTED = 400
+_PROBE_S = 1.0
 
 
 class NodeConnection:
@@ -103,12 +106,14 @@ async def addresses_of(host: str, port: int) -> list[str]:
     Raises:
         OSError: It has none.
     """
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-async def why_no_connection(address: str, port: int, from_address: str | None, deadline_s: float) -> str:
-    """Return why a TCP connection fails, in the system's words: ZeroMQ does not tell. Tries it once more."""
+async def why_no_connection(address: str, port: int, from_address: str | None) -> str:
+    """Return why a TCP connection fails, in the system's words: ZeroMQ does not tell. Tries it once more, for 1 s."""
     where = f"{address} port {port}"
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -118,7 +123,7 @@ async def why_no_connection(address: str, port: int, from_address: str | None, d
                 probe.bind((from_address, 0))
             code = probe.connect_ex((address, port))
             if code == errno.EINPROGRESS:
-                with anyio.fail_after(deadline_s):
+                with anyio.fail_after(_PROBE_S):
                     await anyio.wait_writable(probe)
                 code = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except TimeoutError:

@@ -101,9 +101,11 @@ class NodeSessions:
         if self._link is not None and packet.session == self._id:
             self._link.not_sent(packet.batch, now)
 
-    def due_at(self) -> float | None:
-        """When `next_packet` has to be asked even if nothing happens."""
-        return self._link.due_at() if self._link is not None else None
+    def is_due(self, now: float) -> bool:
+        """Something has to be sent now because of the time that passed."""
+        due_at = self._link.due_at() if self._link is not None else None
+        misses_events = self._follower is not None and self._follower.is_behind
+        return misses_events or (due_at is not None and due_at <= now)
 
     def beat(self, now: float, event_loop_lag_s: float) -> Beat | None:
         """Return a heartbeat; None while there is no session: the head would ask for the `Hello` that is on its way."""
