@@ -74,7 +74,7 @@ async def _serve(
     return ExitCode.OK
 
 
-async def serve_group(
+async def serve_group(  # noqa: PLR0917 - as many as there are parts
     settings: Settings,
     kept: Keeping,
     group: GroupSupervisor,

@@ -25,6 +25,7 @@ from supervisor.observers import GroupObserver
 from supervisor.rank_handle import RankHandle
 from supervisor.rank_reports import RankReports
 from supervisor.stall_watch import StallWatch
+from supervisor.start_watch import StartWatch
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
 from transports.messages import (
@@ -64,7 +65,8 @@ class GroupSupervisor:
         self._stalls = StallWatch(
             spec.stall_timeout_s, self.runners, floor_s=spec.stall_floor_s, start_limit_s=spec.start_stall_timeout_s
         )
-        self._reports = RankReports(group, self._feed, self.runners, self.tasks, self._stalls, observer)
+        self._starts = StartWatch(self.runners)
+        self._reports = RankReports(group, self._feed, self.runners, self.tasks, self._stalls, self._starts, observer)
         self._starter = starter
         self._observer = observer
         self._preparing: anyio.CancelScope | None = None
@@ -94,6 +96,7 @@ class GroupSupervisor:
         async with anyio.create_task_group() as task_group:
             self._task_group = task_group
             task_group.start_soon(self._stalls.watch)
+            task_group.start_soon(self._starts.watch)
             task_group.start_soon(self._captures.run)
             task_group.start_soon(self._begin)
             await self._keep_deadlines()
@@ -236,6 +239,7 @@ class GroupSupervisor:
                 self._begin_generation(generation, len(ranks))
                 self._run_ranks(ranks)
                 self._stalls.begin_start()
+                self._starts.begin()
         if self._preparing.cancelled_caught:
             self._feed(machine.CannotPlace(generation, "The group was stopped while it started."))
         self._preparing = None
@@ -259,6 +263,7 @@ class GroupSupervisor:
 
     def _rank_died(self, certificate: DeathCertificate) -> None:
         self.runners.pop(certificate.rank, None)
+        self._starts.died(certificate.rank)
         self.tasks.rank_gone(certificate)
         if self.group.state is not GroupState.STOPPING:
             self._incident.runner_failed(certificate)

@@ -10,6 +10,7 @@ from supervisor.group_ranks import GroupRanks
 from supervisor.group_tasks import GroupTasks
 from supervisor.observers import GroupObserver
 from supervisor.stall_watch import StallWatch
+from supervisor.start_watch import StartWatch
 from supervisor.task_router import RUNNER_TASK_EVENTS
 from transports.messages import TERMINAL_EVENTS, ModelFacts, PhaseChanged, RunnerEvent
 from transports.output_events import OutputStream, TaskOutputEnded
@@ -25,6 +26,7 @@ class RankReports:
         ranks: The living ranks.
         tasks: The tasks in flight.
         stalls: The watchdog.
+        starts: The barrier of each start.
         observer: Who is told about the group.
     """
 
@@ -35,6 +37,7 @@ class RankReports:
         ranks: GroupRanks,
         tasks: GroupTasks,
         stalls: StallWatch,
+        starts: StartWatch,
         observer: GroupObserver,
     ) -> None:
         self._group = group
@@ -42,6 +45,7 @@ class RankReports:
         self._ranks = ranks
         self._tasks = tasks
         self._stalls = stalls
+        self._starts = starts
         self._observer = observer
         self.facts: ModelFacts | None = None
 
@@ -49,10 +53,12 @@ class RankReports:
         """A runner's event: a rank that is ready, a fact about the model, or news of a task (rank 0 only)."""
         if isinstance(event, PhaseChanged):
             self._observer.on_phase(rank, event.phase)
+            self._starts.announced(rank, event.phase)
             if event.phase is Phase.READY:
                 self._feed(machine.RankReady(rank, self._group.generation))
         elif isinstance(event, Progress):
             self._stalls.progress(rank, event)
+            self._starts.moved(rank)
         elif isinstance(event, ModelFacts):
             self.facts = event
         elif isinstance(event, (*RUNNER_TASK_EVENTS, TaskOutputEnded)):

@@ -28,6 +28,24 @@ def group_line(view: ClusterView) -> Text:
     return line
 
 
+def node_table(view: ClusterView) -> Table:
+    """Return the nodes as rows."""
+    table = Table("node", "state", "heard", "host", "system", "chip", "memory", "", box=None, pad_edge=False)
+    table.header_style = "dim"
+    for node in view.nodes:
+        table.add_row(
+            shown(node.node),
+            shown("here", "green") if node.is_here else shown("lost", "red"),
+            "-" if node.heard_s_ago is None else f"{node.heard_s_ago:.1f} s ago",
+            shown(node.hostname),
+            shown(node.system),
+            shown(node.chip),
+            f"{node.memory_bytes / 1024**3:.0f} GiB",
+            shown(node.reason or ""),
+        )
+    return table
+
+
 def rank_table(view: ClusterView) -> Table:
     """Return the ranks as rows."""
     table = Table("rank", "pid", "node", "state", "generation", box=None, pad_edge=False, header_style="dim")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from diagnostics.incident import Incident
-from supervisor.cli.cluster_table import group_line, rank_table
+from supervisor.cli.cluster_table import group_line, node_table, rank_table
 from supervisor.cli.daemon_client import DaemonClient, NoDaemon, daemon_url
 from supervisor.cli.errors import CommandError
 from supervisor.cli.incident_story import incident_table
@@ -46,6 +46,8 @@ def show_cluster(choice: DaemonChoice, *, as_json: bool) -> None:
         print_json(view)
         return
     console().print(group_line(view), rank_table(view), sep="\n")
+    if view.nodes:
+        console().print(node_table(view))
 
 
 def show_incidents(choice: DaemonChoice, *, as_json: bool) -> None:

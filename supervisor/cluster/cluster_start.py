@@ -98,10 +98,14 @@ class ClusterStarter:
         # In this order: a listener of a check might get a port that was found for the ring.
         await self._check_ring(placed, generation)
         ports = await self._ports(placed, generation)
-        plan = plan_of(self._spec, self._model)
+        plan = plan_of(self._spec, self._model, self._wish)
         files = generation_files(placed, ports)
         spec = msgspec.structs.replace(
-            self._spec, world_size=len(placed.assignments), parallel=placed.parallel, backend=placed.backend
+            self._spec,
+            world_size=len(placed.assignments),
+            parallel=placed.parallel,
+            backend=placed.backend,
+            layers=placed.uneven_layers,
         )
         ranks = [
             RemoteRank(
@@ -223,9 +227,11 @@ class _Failed(Exception):
         self.findings = findings
 
 
-def plan_of(spec: GroupSpec, model: str) -> str:
-    """Name what ranks were told: a head takes over only those that it would have told the same."""
-    told = (model, spec.engine, spec.max_concurrent_tasks, spec.prefill_step_tokens)
+def plan_of(spec: GroupSpec, model: str, wish: PlacementWish) -> str:
+    """Name what the user wants: a head takes over only ranks of the same wish, however they were placed."""
+    nodes = ",".join(wish.nodes or ("auto",))
+    told = (model, nodes, wish.ranks, wish.parallel, wish.backend)
+    told = (*told, spec.engine, spec.max_concurrent_tasks, spec.prefill_step_tokens)
     return "|".join(map(str, told))
 
 
@@ -241,6 +247,7 @@ def configure_rank(spec: GroupSpec, model: str, generation: int, rank: int) -> C
         max_concurrent_tasks=spec.max_concurrent_tasks,
         prefill_step_tokens=spec.prefill_step_tokens,
         dead_man_s=spec.dead_man_s,
+        layers=spec.layers,
     )
 
 

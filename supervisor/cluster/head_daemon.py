@@ -68,15 +68,16 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
     own = _own_node(settings, kept, guard, head, log, announce)
     last_generation = _last_generation(kept.state)
     spec = group_spec(settings, model_name(settings.model), Path(), empty_folder(kept.state.path / "plans"))
+    wish = _wish(settings)
     starter = ClusterStarter(
         spec=spec,
         model=settings.model,
-        wish=_wish(settings),
+        wish=wish,
         roster=roster,
         line=head.line,
         takeover=Takeover(
             spec=spec,
-            plan=Plan(plan_of(spec, settings.model), settings.ranks, _nodes_to_hear(settings, last_generation)),
+            plan=Plan(plan_of(spec, settings.model, wish), None, _nodes_to_hear(settings, last_generation)),
             model=settings.model,
             roster=roster,
             line=head.line,
@@ -121,7 +122,7 @@ def _head(settings: Settings, kept: Keeping, roster: Roster, log: GroupLog) -> H
     )
 
 
-def _own_node(
+def _own_node(  # noqa: PLR0917 - as many as there are parts
     settings: Settings, kept: Keeping, guard: Guard, head: Head, log: GroupLog, announce: Callable[[str], None]
 ) -> OwnNode | None:
     """The head's machine computes, too, where it is named, or where nobody is."""
