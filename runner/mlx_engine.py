@@ -85,7 +85,7 @@ class MlxEngine:
 
         configuration = self._configuration
         self._model, self._tokenizer, self._facts = load(
-            Path(configuration.model), self._group, configuration.parallel, report
+            Path(configuration.model), self._group, configuration.parallel, configuration.layers, report
         )
         self._stream = batch_stream()
         self._broadcast = Broadcast(self._group, self._stream)

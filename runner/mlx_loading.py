@@ -20,15 +20,20 @@ class _TensorParallel(Protocol):
 
 
 class _Pipelined(Protocol):
-    def pipeline(self, group: mx.distributed.Group) -> None: ...
+    def pipeline(self, group: mx.distributed.Group, **split: list[int]) -> None: ...
 
 
 def load(
-    folder: Path, group: mx.distributed.Group | None, parallel: Parallelism, report: Report
+    folder: Path,
+    group: mx.distributed.Group | None,
+    parallel: Parallelism,
+    split: tuple[int, ...] | None,
+    report: Report,
 ) -> tuple[Model, Tokenizer, ModelFacts]:
     """Return the model with this rank's weights in memory, its tokenizer and its facts. Blocks.
 
-    Weights are read layer by layer, and only those of this rank.
+    Weights are read layer by layer, and only those of this rank. `split` says how many layers each rank of a pipeline
+    gets; None splits them evenly, which every model can that has a pipeline.
 
     Raises:
         FileNotFoundError: When the folder or its weights are absent.
@@ -39,7 +44,7 @@ def load(
     model, config = load_lazy(folder)
     layers_in_all = len(model.layers)
     if group is not None:
-        _split(model, config, group, parallel)
+        _split(model, config, group, parallel, split)
     tokenizer = load_tokenizer(folder, config.get("eos_token_id"))
     layers = list(model.layers)
     for number, layer in enumerate(layers):
@@ -54,7 +59,13 @@ def load(
     return model, tokenizer, ModelFacts(_context_tokens(config, tokenizer), _vocabulary_size(config), layers_in_all)
 
 
-def _split(model: Model, config: dict[str, Any], group: mx.distributed.Group, parallel: Parallelism) -> None:
+def _split(
+    model: Model,
+    config: dict[str, Any],
+    group: mx.distributed.Group,
+    parallel: Parallelism,
+    split: tuple[int, ...] | None,
+) -> None:
     ranks, kind = group.size(), config.get("model_type")
     if parallel == "tensor":
         if not hasattr(model, "shard"):
@@ -68,7 +79,7 @@ def _split(model: Model, config: dict[str, Any], group: mx.distributed.Group, pa
     inner = getattr(model, "model", None)
     if not hasattr(inner, "pipeline"):
         raise ValueError(f"a model of type {kind} cannot be split by layers; use --parallel tensor")
-    cast(_Pipelined, inner).pipeline(group)
+    cast(_Pipelined, inner).pipeline(group, **({} if split is None else {"split": list(split)}))
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ _NOT_INHERITED = ("RINGWARDEN_API_KEY", "MLX_RANK", "MLX_HOSTFILE", "MLX_IBV_DEV
 class GroupSpec(msgspec.Struct, frozen=True):
     """What a group serves and how.
 
-    `model_path` is a local folder; `work_folder` is the group's own; runners inherit `environment`.
+    `model_path` is a local folder; `work_folder` is the group's own; runners inherit `environment`. `layers` are those
+    of each rank in a pipeline that is not split evenly.
     """
 
     model_id: str
@@ -36,6 +37,7 @@ class GroupSpec(msgspec.Struct, frozen=True):
     stall_timeout_s: float = 120.0
     stall_floor_s: float = 15.0
     start_stall_timeout_s: float = 120.0
+    layers: tuple[int, ...] | None = None
 
 
 class RunnerLaunch(msgspec.Struct, frozen=True):

@@ -69,6 +69,7 @@ class SamplingParameters(msgspec.Struct, frozen=True):
 class Configure(msgspec.Struct, frozen=True, tag=True):
     """First frame downward, exactly once. `engine` is `module:Class`; `model` is a local folder.
 
+    `layers` are how many each rank of a pipeline gets; None splits them evenly.
     `marker_token` makes the runner mark whose output is whose (`transports/markers.py`); it is a secret of the two.
     """
 
@@ -83,6 +84,7 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
     prefill_step_tokens: int
     dead_man_s: float
     marker_token: str | None = None
+    layers: tuple[int, ...] | None = None
 
 
 class StartTask(msgspec.Struct, frozen=True, tag=True):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from supervisor.core.model_share import ModelNeeds, gibibytes, tensor_rank_bytes
+from supervisor.core.model_share import ModelNeeds, even_split, gibibytes, tensor_rank_bytes
 from supervisor.core.rank_fit import (
     Refusal,
     choose_backend,
@@ -30,6 +30,12 @@ class Placed(msgspec.Struct, frozen=True):
     backend: PlacedBackend
     why: str
     layers: tuple[int, ...] | None = None
+
+    @property
+    def uneven_layers(self) -> tuple[int, ...] | None:
+        """The layers where a runner has to be told: not all models of mlx-lm take another split than the even one."""
+        layers = self.layers
+        return None if layers is None or layers == even_split(sum(layers), len(layers)) else layers
 
     @property
     def nodes(self) -> tuple[str, ...]:

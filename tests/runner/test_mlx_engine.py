@@ -10,6 +10,7 @@ from tests.runner.harness import MLX, Group, running
 from tests.runner.random_model import CONTEXT_TOKENS
 from transports.messages import (
     ChatPrompt,
+    PhaseChanged,
     PrefillProgress,
     Prompt,
     RejectionCode,
@@ -220,6 +221,17 @@ def test_chat_content_may_come_in_parts(group: Group) -> None:
     assert answer(group, chat(("system", "s"), ("user", parts))) == answer(
         group, chat(("developer", "s"), ("user", "one rank"))
     )
+
+
+def test_layers_may_be_split_by_what_each_rank_can_hold(group: Group, model: Path) -> None:
+    alone = answer(group, PROMPT, greedy(20))
+    with running(ranks=2, engine=MLX, model=str(model), parallel="pipeline", layers=(3, 1)) as pair:
+        pair.wait_for_phase(Phase.READY)
+        loaded = [
+            {seen.total for seen in each.of(PhaseChanged) if seen.phase is Phase.LOADING} for each in pair.runners
+        ]
+        assert [max(totals) for totals in loaded] == [3, 1]
+        assert answer(pair, PROMPT, greedy(20)) == alone
 
 
 @pytest.mark.parametrize("parallel", ["tensor", "pipeline"])

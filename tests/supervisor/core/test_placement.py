@@ -82,6 +82,7 @@ def test_uneven_nodes_get_layers_by_their_memory() -> None:
     assert outcome.layers is not None
     assert sum(outcome.layers) == 60
     assert outcome.layers[0] > 2 * outcome.layers[1]
+    assert outcome.uneven_layers == outcome.layers
     assert "Node a has 20.0 GiB free, and its share of the model takes 36.2 GiB." in outcome.why
 
 
@@ -92,6 +93,7 @@ def test_heads_that_do_not_divide_make_a_pipeline() -> None:
     outcome = placed([node(name, 2.5) for name in "abcd"], SMALL)
     assert (outcome.parallel, outcome.layers) == ("pipeline", (8, 8, 7, 7))
     assert "4 ranks cannot share 30 attention heads evenly" in outcome.why
+    assert outcome.uneven_layers is None, "a model that only splits evenly can do it"
 
 
 def test_ranks_take_a_node_each_before_they_share_one() -> None:
