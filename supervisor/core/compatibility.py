@@ -63,11 +63,6 @@ def compare(head: NodeFacts, node: NodeFacts, *, node_protocol: int = PROTOCOL_V
     return tuple(sorted(found, key=lambda difference: not difference.refuses))
 
 
-def refusals(differences: tuple[Difference, ...]) -> tuple[Difference, ...]:
-    """Return those for which the node must not be taken in."""
-    return tuple(difference for difference in differences if difference.refuses)
-
-
 def _protocol(head: NodeFacts, node: NodeFacts, node_protocol: int) -> Iterator[Difference]:
     if node_protocol != PROTOCOL_VERSION:
         yield Difference(

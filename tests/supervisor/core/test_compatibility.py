@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from diagnostics.evidence import OperatingSystem
-from supervisor.core.compatibility import MAX_VALUE_LETTERS, Difference, compare, refusals
+from supervisor.core.compatibility import MAX_VALUE_LETTERS, Difference, compare
 from supervisor.core.mlx_variables import EFFECTS, HARMLESS
 from transports.cluster.handshake import PROTOCOL_VERSION
 from transports.cluster.node_facts import NodeFacts
@@ -32,6 +32,10 @@ LINUX = replace(HEAD, system=OperatingSystem.LINUX, system_version="6.18", machi
 def only(differences: tuple[Difference, ...]) -> Difference:
     assert len(differences) == 1, differences
     return differences[0]
+
+
+def refusals(differences: tuple[Difference, ...]) -> tuple[Difference, ...]:
+    return tuple(difference for difference in differences if difference.refuses)
 
 
 def with_variable(facts: NodeFacts, name: str, value: str) -> NodeFacts:
