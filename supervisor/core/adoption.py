@@ -167,6 +167,8 @@ class Adoption:
         world_size = self._plan.world_size or group[0].running.world_size
         if any(one.running.world_size != world_size for one in group) or not _within(ranks, world_size):
             return "its group has another size"
+        if len({(one.running.parallel, one.running.backend) for one in group}) > 1:
+            return "its ranks were not started together"
         if max(ranks.values()) > 1:
             return "two processes run the same rank"
         if any(one.running.phase not in SERVING_PHASES for one in group):

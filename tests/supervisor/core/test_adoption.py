@@ -86,6 +86,13 @@ def test_an_incomplete_group_is_released_after_the_wait() -> None:
     assert tell(machine, {"c": hello(running(2))}) == [Release("c", running(2), "its group is not complete")]
 
 
+@pytest.mark.parametrize(("world_size", "is_adopted"), [(3, True), (2, False), (4, False), (0, False), (-3, False)])
+def test_a_group_whose_size_was_left_to_the_placement_is_adopted_whole(world_size: int, is_adopted: bool) -> None:
+    machine = Adoption(Plan(PLAN.name, None, PLAN.nodes), started_at=0.0)
+    hellos = {node: hello(running(rank, world_size=world_size)) for rank, node in enumerate("abc")}
+    assert isinstance(tell(machine, hellos)[-1], Adopt) == is_adopted
+
+
 def test_nothing_runs_anywhere() -> None:
     assert tell(adoption(), {node: hello() for node in "abc"})[-1] == StartAnew(1)
 
@@ -96,6 +103,7 @@ def test_nothing_runs_anywhere() -> None:
         (hello(running(2, plan="other")), "it belongs to another plan"),
         (hello(running(2, world_size=4)), "its group has another size"),
         (hello(running(3)), "its group has another size"),
+        (hello(running(2, backend="jaccl")), "its ranks were not started together"),
         (hello(running(1)), "two processes run the same rank"),
         (hello(running(2), running(2, pid=9)), "two processes run the same rank"),
         (hello(running(2, phase=Phase.LOADING)), "its group was not ready"),
@@ -172,14 +180,14 @@ HELLOS = st.one_of(
 
 
 @settings(deadline=None)
-@given(HELLOS.flatmap(lambda one: st.tuples(st.just(one), st.permutations(list(one)))), st.booleans())
+@given(HELLOS.flatmap(lambda one: st.tuples(st.just(one), st.permutations(list(one)))), st.booleans(), st.booleans())
 def test_the_order_of_hellos_does_not_matter_and_no_half_group_is_adopted(
-    case: tuple[dict[str, Hello], list[str]], told_twice: bool
+    case: tuple[dict[str, Hello], list[str]], told_twice: bool, any_size: bool
 ) -> None:
     hellos, order = case
     outcomes: list[list[AdoptionAction]] = []
     for names in (list(hellos), order):
-        machine = adoption()
+        machine = Adoption(Plan(PLAN.name, None if any_size else 3, PLAN.nodes), started_at=0.0)
         heard = {name: hellos[name] for name in names}
         if told_twice:
             machine.handle(NodeHello(names[0], hellos[names[0]]), 1.0)
@@ -194,6 +202,6 @@ def test_the_order_of_hellos_does_not_matter_and_no_half_group_is_adopted(
     gone = [NodeRank(one.node, one.running) for one in released if isinstance(one, Release)]
     assert sorted(map(str, (*adopted, *gone))) == everything, "each is adopted or released, none is both"
     if isinstance(decision, Adopt):
-        assert [one.running.rank for one in adopted] == [0, 1, 2]
+        assert [one.running.rank for one in adopted] == list(range(adopted[0].running.world_size))
         assert {(one.running.generation, one.running.plan) for one in adopted} == {(decision.generation, PLAN.name)}
         assert all(one.running.phase in SERVING_PHASES for one in adopted)
