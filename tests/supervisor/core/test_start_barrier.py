@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagnostics.cause import Cause
+from diagnostics.classify import classify
+from diagnostics.diagnosing import diagnosis_of
+from diagnostics.evidence import DeathEvidence, ExitStatus, OperatingSystem, StreamReport
+from diagnostics.incident import Confidence, DeathCertificate
 from diagnostics.phase import Phase
+from diagnostics.verdict import fold
 from supervisor.core.start_barrier import (
     Announced,
     BarrierInput,
@@ -167,6 +172,22 @@ def test_one_rank_waits_for_nobody_and_strangers_are_nobody() -> None:
     start = Start(2)
     start.take(Announced(7, Phase.CONNECTING), Moved(7), Died(7))
     assert start.barrier.deadline is None
+
+
+def test_the_verdict_names_the_absent_rank_and_its_node() -> None:
+    start = Start(3)
+    start.reach(Phase.CONNECTING, 0, 1)
+    (late,) = start.passes(20.0)
+    evidence = DeathEvidence(OperatingSystem.LINUX, Phase.IDLE, None, StreamReport(), finding=late.finding)
+    absent = DeathCertificate(2, 1, "b", 7, Phase.IDLE, classify(evidence), ExitStatus(signal=9), 120.0)
+    stopped = diagnosis_of(Cause.KILLED_BY_SUPERVISOR, Confidence.CERTAIN, "was stopped by Ringwarden")
+    others = [DeathCertificate(rank, 1, "a", 8, Phase.CONNECTING, stopped, None, 1.0) for rank in (0, 1)]
+    verdict = fold([*others, absent], 3)
+    assert (verdict.rank, verdict.kind) == (2, Cause.START_TIMEOUT)
+    assert verdict.sentence == (
+        "Rank 2 on node b had not begun to connect 20 s after the others while starting; "
+        "the group cannot form without it."
+    )
 
 
 RANKS = st.integers(0, 3)
