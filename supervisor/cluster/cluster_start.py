@@ -15,7 +15,7 @@ from supervisor.cluster.remote_rank import NodeLine, RemoteRank
 from supervisor.cluster.ring_files import generation_files
 from supervisor.cluster.roster import Roster
 from supervisor.cluster.start_failures import start_failures
-from supervisor.core.model_share import ModelNeeds
+from supervisor.core.model_share import model_needs
 from supervisor.core.placement import DoesNotFit, Placed, place
 from supervisor.core.rank_places import PlacementWish
 from supervisor.core.ring_edges import EdgeFailure
@@ -142,7 +142,7 @@ class ClusterStarter:
         known = next((entry.model for entry in wanted if entry.model is not None), None)
         if known is None:
             raise CannotPlace(_no_model(wanted, self._wish))
-        needs = ModelNeeds(known.weight_bytes, known.layers, known.attention_heads, known.key_value_heads, known.digest)
+        needs = model_needs(known)
         # Once it has served, fewer nodes are better than none.
         wish = msgspec.structs.replace(self._wish, allow_fewer=self._was_placed)
         outcome = place(self._roster.candidates(), needs, wish)

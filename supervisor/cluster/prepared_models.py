@@ -9,6 +9,7 @@ from typing import Any, cast
 import anyio
 
 from supervisor.model_source import ResolvedModel, resolve_model
+from supervisor.model_splits import possible_splits
 from transports.cluster.requests import ModelPrepared
 
 # Enough to tell two versions of a model apart without reading all of it.
@@ -69,6 +70,7 @@ def describe_model(resolved: ResolvedModel) -> ModelPrepared:
         layers=_count(numbers, "num_hidden_layers"),
         attention_heads=heads,
         key_value_heads=_count(numbers, "num_key_value_heads") or heads,
+        splits=possible_splits(configuration),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from transports.cluster.requests import ModelPrepared
 from transports.messages import Parallelism
 
 RUNTIME_BYTES = 256 * 1024**2
@@ -33,6 +34,18 @@ class ModelNeeds(msgspec.Struct, frozen=True):
     key_value_heads: int = 0
     digest: str = ""
     splits: tuple[Parallelism, ...] = ("tensor", "pipeline")
+
+
+def model_needs(prepared: ModelPrepared) -> ModelNeeds:
+    """Return what a node found out about the model on its disk, as placement needs it."""
+    return ModelNeeds(
+        prepared.weight_bytes,
+        prepared.layers,
+        prepared.attention_heads,
+        prepared.key_value_heads,
+        prepared.digest,
+        prepared.splits,
+    )
 
 
 def tensor_rank_bytes(needs: ModelNeeds, ranks: int) -> int:

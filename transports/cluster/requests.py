@@ -2,6 +2,8 @@
 
 import msgspec
 
+from transports.messages import Parallelism
+
 
 class PrepareModel(msgspec.Struct, frozen=True, tag=True):
     """Have this model on the node's disk: `tiny`, a folder of the node's own, or a Hugging Face repository id."""
@@ -10,7 +12,10 @@ class PrepareModel(msgspec.Struct, frozen=True, tag=True):
 
 
 class ModelPrepared(msgspec.Struct, frozen=True, tag=True):
-    """It is there. `digest` tells whether two nodes have the same one; `weight_bytes` is what has to fit."""
+    """It is there. `digest` tells whether two nodes have the same one; `weight_bytes` is what has to fit.
+
+    `splits` are the ways in which the node's mlx-lm may be able to split it.
+    """
 
     model_id: str
     digest: str
@@ -18,6 +23,7 @@ class ModelPrepared(msgspec.Struct, frozen=True, tag=True):
     layers: int
     attention_heads: int
     key_value_heads: int
+    splits: tuple[Parallelism, ...] = ("tensor", "pipeline")
 
 
 class ReservePorts(msgspec.Struct, frozen=True, tag=True):
