@@ -9,6 +9,7 @@
 import ipaddress
 import re
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -18,7 +19,7 @@ MAX_BYTES = 1024 * 1024
 MAX_RANKS = 256
 _MAX_ADDRESSES = 16
 _MAX_VARIABLES = 64
-_BACKENDS = ("ring", "jaccl", "jaccl-ring")
+_BACKENDS: dict[str, Literal["ring", "jaccl"]] = {"ring": "ring", "jaccl": "jaccl", "jaccl-ring": "jaccl"}
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXAMPLE = (
@@ -53,10 +54,13 @@ class HostEntry(msgspec.Struct, frozen=True):
 
 
 class Hostfile(msgspec.Struct, frozen=True):
-    """What the user's file says: a host for each rank, the backend if it names one, and variables for every rank."""
+    """What the user's file says: a host for each rank, the backend if it names one, and variables for every rank.
+
+    `jaccl-ring` is JACCL with the variable that makes it a ring.
+    """
 
     entries: tuple[HostEntry, ...]
-    backend: str | None = None
+    backend: Literal["ring", "jaccl"] | None = None
     environment: dict[str, str] = {}
 
 
@@ -97,15 +101,18 @@ def read_hosts(path: Path) -> Hostfile:
     if len(file.hosts) > MAX_RANKS:
         raise HostfileError(f"{path} has {len(file.hosts)} ranks, more than {MAX_RANKS}", "Use fewer.")
     entries = tuple(_entry(path, rank, entry) for rank, entry in enumerate(file.hosts))
-    backend = file.backend or None
-    if backend not in (None, *_BACKENDS):
-        raise HostfileError(f"{path}: the backend is {backend!r}", f"Use one of {', '.join(_BACKENDS)}.")
-    if backend in ("jaccl", "jaccl-ring"):
-        _check_rdma(path, entries, only_neighbours=backend == "jaccl-ring")
+    if file.backend not in ("", *_BACKENDS):
+        raise HostfileError(f"{path}: the backend is {file.backend!r}", f"Use one of {', '.join(_BACKENDS)}.")
+    backend = _BACKENDS.get(file.backend)
+    if backend == "jaccl":
+        _check_rdma(path, entries, only_neighbours=file.backend == "jaccl-ring")
     elif any(_rdma_problem(entries, rank, only_neighbours=False) for rank in range(len(entries))):
         # `mlx.launch` does not look at them for a ring.
         entries = tuple(msgspec.structs.replace(entry, rdma=()) for entry in entries)
-    return Hostfile(entries, backend, _environment(path, file.envs))
+    environment = _environment(path, file.envs)
+    if file.backend == "jaccl-ring":
+        environment["MLX_JACCL_RING"] = "1"
+    return Hostfile(entries, backend, environment)
 
 
 def _entry(path: Path, rank: int, entry: _Entry) -> HostEntry:

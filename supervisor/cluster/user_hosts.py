@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from supervisor.core.rank_places import Candidate, RankPlace, ring_addresses
+import msgspec
+
+from supervisor.core.rank_places import Candidate, PlacementWish, RankPlace, ring_addresses
 from supervisor.hostfile import HostEntry, Hostfile, HostfileError
 
 
@@ -16,6 +18,15 @@ def match_hosts(hostfile: Hostfile, candidates: Sequence[Candidate]) -> tuple[Ra
         HostfileError: An entry is more than one node.
     """
     return tuple(_place(rank, entry, candidates) for rank, entry in enumerate(hostfile.entries))
+
+
+def wish_with_hosts(wish: PlacementWish, hostfile: Hostfile, candidates: Sequence[Candidate]) -> PlacementWish:
+    """Return the wish with the file's places; a backend that the user asked for beats the file's.
+
+    To be called before each placement: nodes may have joined since. Raises what `match_hosts` raises.
+    """
+    backend = wish.backend or hostfile.backend
+    return msgspec.structs.replace(wish, fixed=match_hosts(hostfile, candidates), backend=backend)
 
 
 def _place(rank: int, entry: HostEntry, candidates: Sequence[Candidate]) -> RankPlace:

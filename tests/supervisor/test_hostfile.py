@@ -55,7 +55,7 @@ assert Hostfile.from_file(sys.argv[1]).hosts == hosts
 """
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
     read = read_hosts(path)
-    assert (read.backend, read.environment) == ("jaccl-ring", {"A": "1"})
+    assert (read.backend, read.environment) == ("jaccl", {"A": "1", "MLX_JACCL_RING": "1"})
     assert read.entries[1] == HostEntry("b", ("10.0.0.2",), rdma=("x", None))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from diagnostics.evidence import OperatingSystem
-from supervisor.cluster.user_hosts import match_hosts
+from supervisor.cluster.user_hosts import match_hosts, wish_with_hosts
 from supervisor.core.model_share import ModelNeeds
 from supervisor.core.placement import DoesNotFit, Placed, place
 from supervisor.core.rank_places import Candidate, PlacementWish, RankPlace
@@ -63,3 +63,10 @@ def test_a_host_that_is_no_node_is_missing_by_its_own_name() -> None:
     outcome = place(NODES, needs, PlacementWish(fixed=fixed[:1]))
     assert isinstance(outcome, Placed)
     assert outcome.nodes == ("cellar",)
+
+
+def test_the_users_flags_beat_the_file() -> None:
+    read = Hostfile((HostEntry("cellar", ()), HostEntry("attic", ())), "jaccl")
+    wish = wish_with_hosts(PlacementWish(parallel="tensor"), read, NODES)
+    assert (wish.backend, wish.parallel, wish.named) == ("jaccl", "tensor", ("cellar", "attic"))
+    assert wish_with_hosts(PlacementWish(backend="ring"), read, NODES).backend == "ring"
