@@ -1,6 +1,7 @@
 """What the scripted engine is told through its environment."""
 
 import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -47,6 +48,14 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def faults_from_environment() -> tuple[Fault, ...]:
     """Read `FAULT_ENGINE_FAULTS`, a JSON list of faults."""
     return msgspec.json.decode(os.environ.get("FAULT_ENGINE_FAULTS", "[]"), type=tuple[Fault, ...])
+
+
+def late_faults() -> tuple[Fault, ...]:
+    """Read the file that `FAULT_ENGINE_FAULTS_FILE` names, if there is one yet: faults of a test that goes on."""
+    name = os.environ.get("FAULT_ENGINE_FAULTS_FILE")
+    if name is None or not Path(name).exists():
+        return ()
+    return msgspec.json.decode(Path(name).read_bytes(), type=tuple[Fault, ...])
 
 
 def script_from_environment() -> Script:

@@ -5,6 +5,9 @@
 rank 1 at its fifth step, in the first generation only:
 
     FAULT_ENGINE_FAULTS='[{"rank": 1, "at": "step", "step": 4, "action": "sigkill"}]'
+
+`FAULT_ENGINE_FAULTS_FILE` names a file of further faults. It is read at the start, and when a task is admitted: what is
+new in it then counts from there.
 """
 
 import time
@@ -16,7 +19,7 @@ import msgspec
 from runner.engine import Generated, Prefilled, Report, StepOutput, TaskRejection
 from runner.plan import PreparedTask
 from tests.faults.actions import ACTIONS, perform
-from tests.faults.script import Place, faults_from_environment, script_from_environment
+from tests.faults.script import Fault, Place, faults_from_environment, late_faults, script_from_environment
 from tests.faults.star import Star
 from transports.messages import ChatPrompt, Configure, ModelFacts, RejectionCode, StartTask, TextPrompt
 
@@ -55,18 +58,26 @@ class ScriptedEngine:
     def __init__(self, configuration: Configure) -> None:
         self._configuration = configuration
         self._script = script_from_environment()
-        self._faults = deque(
-            fault
-            for fault in faults_from_environment()
-            if fault.rank == configuration.rank and fault.generation in (None, configuration.generation)
-        )
-        unknown = {fault.action for fault in self._faults} - ACTIONS
-        if unknown:
-            raise ValueError(f"FAULT_ENGINE_FAULTS names actions that do not exist: {sorted(unknown)}")
+        self._late_faults = late_faults()
+        self._faults = deque(self._mine((*faults_from_environment(), *self._late_faults)))
         self._reached: Counter[Place] = Counter()
         self._running: dict[str, _Running] = {}
         self._star: Star | None = None
         self.reach("import")
+
+    def _mine(self, faults: Sequence[Fault]) -> list[Fault]:
+        unknown = {fault.action for fault in faults} - ACTIONS
+        if unknown:
+            raise ValueError(f"FAULT_ENGINE_FAULTS names actions that do not exist: {sorted(unknown)}")
+        rank, generation = self._configuration.rank, self._configuration.generation
+        return [fault for fault in faults if fault.rank == rank and fault.generation in (None, generation)]
+
+    def _take_late_faults(self) -> None:
+        newest = late_faults()
+        if newest != self._late_faults:
+            self._late_faults = newest
+            for fault in self._mine(newest):
+                self._faults.append(msgspec.structs.replace(fault, step=fault.step + self._reached[fault.at]))
 
     def reach(self, place: Place) -> None:
         """Do what is due the next time `place` is reached."""
@@ -138,6 +149,7 @@ class ScriptedEngine:
 
     def admit(self, task: PreparedTask) -> None:
         """Take the task in."""
+        self._take_late_faults()
         self._running[task.task_id] = _Running(task)
 
     def remove(self, task_ids: Sequence[str]) -> None:

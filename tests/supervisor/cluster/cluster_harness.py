@@ -1,12 +1,14 @@
 """A real cluster on loopback: a head, and an agent for each node, each a process with a state folder and keys.
 
-    with running_cluster(tmp_path, faults=[{"rank": 1, "at": "step", "step": 5, "action": "sigkill"}]) as cluster:
+    with running_cluster(tmp_path) as cluster:
         cluster.wait_ready()
-        client = cluster.stream()
-        error = client.error()
-        cluster.assert_told_everywhere(error["incident_id"])
+        cluster.break_next_task({"rank": 1, "step": 5, "action": "sigkill"})
+        error = cluster.stream().error()
+        cluster.journals.assert_told(cluster.nodes, error["incident_id"])
+        cluster.assert_serves()
 
-Three nodes and one scripted rank on each, unless told otherwise. At the end everything is ended, and nothing may be left.
+Three nodes and one scripted rank on each, unless told otherwise. At the end all is ended, and nothing may be left. A
+start costs seconds of two cores, so tests share a cluster where they can: what goes wrong is said while it runs.
 """
 
 import json
@@ -31,7 +33,8 @@ from tests.support.tcp_proxy import ProxyPair
 MLX_ENGINE = "runner.mlx_engine:MlxEngine"
 QUICK = {
     "backoff_first_s": 0.05,
-    "restart_intensity": 50,
+    "backoff_cap_s": 0.2,
+    "restart_intensity": 1000,
     "fatal_grace_s": 0.5,
     "node_return_s": 3.0,
     "start_timeout_s": 60.0,
@@ -66,7 +69,8 @@ class Cluster:
         self.proxies: dict[str, ProxyPair] = {}
         self.agents: dict[str, CommandProcess] = {}
         self._arguments = tuple(arguments)
-        self._environment = {**environment, MARK: self.mark}
+        self._late_faults = folder / "faults.json"
+        self._environment = {**environment, MARK: self.mark, "FAULT_ENGINE_FAULTS_FILE": str(self._late_faults)}
         self._has_proxies = proxies
         self._trust()
         self.journals = Journals({name: self.state_dir(name) for name in (HEAD, *self.nodes)})
@@ -129,6 +133,21 @@ class Cluster:
     def living_nodes(self) -> tuple[str, ...]:
         """The nodes whose agents run; stopped ones do."""
         return tuple(node for node in self.nodes if self.agents[node].exit_code is None)
+
+    # --- what goes wrong ---
+
+    def break_next_task(self, *faults: Mapping[str, Any], at: str = "step") -> None:
+        """What goes wrong in the running generation from its next task on: `step` counts from there."""
+        self._break(self.view()["generation"], faults, at)
+
+    def break_next_start(self, *faults: Mapping[str, Any], at: str) -> None:
+        """What goes wrong in the next generation."""
+        self._break(self.view()["generation"] + 1, faults, at)
+
+    def _break(self, generation: int, faults: Sequence[Mapping[str, Any]], at: str) -> None:
+        partial = self._late_faults.with_suffix(".partial")
+        partial.write_text(json.dumps([{"at": at, "generation": generation, **fault} for fault in faults]))
+        partial.replace(self._late_faults)
 
     # --- what the head says ---
 
@@ -215,11 +234,16 @@ class Cluster:
         """End everything in order; nothing may be left."""
         problems: list[str] = []
         wait_until(lambda: not self.zombies(), "no zombie is left", 10)
-        for process in (*self.agents.values(), self.head):
-            try:
-                process.end()
-            except AssertionError as problem:
-                problems.append(str(problem))
+        # The head first: then no rank waits for others that are being ended.
+        for processes in ([self.head], list(self.agents.values())):
+            for process in processes:
+                process.signal(signal.SIGCONT)
+                process.signal(signal.SIGINT)
+            for process in processes:
+                try:
+                    process.wait_end()
+                except AssertionError as problem:
+                    problems.append(str(problem))
         self.close()
         try:
             wait_until(lambda: not marked_processes(self.mark), "every process of the cluster is gone", 5)

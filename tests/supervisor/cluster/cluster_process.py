@@ -58,15 +58,13 @@ class CommandProcess:
         self.signal(signal.SIGKILL)
         self._process.wait(STOP_DEADLINE_S)
 
-    def end(self) -> None:
-        """End it as Ctrl-C does; by force, and with a failed test, when it does not obey."""
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGINT)
+    def wait_end(self, deadline_s: float = STOP_DEADLINE_S) -> int:
+        """Wait for the end of what was told to end; return the exit code. It is killed when it does not obey."""
         try:
-            self._process.wait(STOP_DEADLINE_S)
+            return self._process.wait(deadline_s)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"not ended by Ctrl-C within {STOP_DEADLINE_S} s; its log:\n{self.log}") from None
+            raise AssertionError(f"it did not end within {deadline_s} s; its log:\n{self.log}") from None
 
 
 def marked_processes(mark: str) -> list[psutil.Process]:
