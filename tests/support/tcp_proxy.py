@@ -103,6 +103,8 @@ class TcpProxy:
                     raise ConnectionRefusedError
                 server = socket.create_connection(self._upstream, timeout=10)
                 server.settimeout(None)
+                for one in (client, server):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 client.close()
                 continue
@@ -111,7 +113,6 @@ class TcpProxy:
                 self._pairs = [one for one in self._pairs if not one.is_closed]
                 self._pairs.append(pair)
             for source, target, recorded in ((client, server, self.recorded_to_server), (server, client, None)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 queue: deque[tuple[float, bytes]] = deque()
                 more = threading.Condition()
                 threading.Thread(target=self._read, args=(pair, source, queue, more, recorded), daemon=True).start()

@@ -27,7 +27,7 @@ from transports.cluster.requests import NodeAnswer, NodeRequest
 
 _SUBSCRIBE_TO_ALL = b"\x01"
 _UNSUBSCRIBE_FROM_ALL = b"\x00"
-_LOOK_AT_CONNECTIONS_S = 0.5
+_LOOK_AT_STRANGERS_S = 0.5
 
 
 class HeadBus:
@@ -100,7 +100,7 @@ class HeadBus:
                     tasks.start_soon(reader.run)
                 tasks.start_soon(self._flush_when_wanted)
                 tasks.start_soon(self._tick)
-                tasks.start_soon(self._cut_overdue)
+                tasks.start_soon(self._look_at_strangers)
         finally:
             self.close()
 
@@ -179,11 +179,15 @@ class HeadBus:
             self._sessions.tick(time.monotonic())
             self._nodes_reader.nudge()
 
-    async def _cut_overdue(self) -> None:
+    async def _look_at_strangers(self) -> None:
         while True:
-            await anyio.sleep(_LOOK_AT_CONNECTIONS_S)
+            await anyio.sleep(_LOOK_AT_STRANGERS_S)
+            now = time.monotonic()
             for listener in (self._nodes, self._events):
-                listener.connections.cut_overdue(time.monotonic())
+                listener.connections.cut_overdue(now)
+            untold = self._gate.untold(now)
+            if untold:
+                self._observer.on_refused("several addresses", f"{untold} more refusals within a second")
 
     def _read_node(self) -> None:
         frames = self._nodes.socket.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -244,6 +248,5 @@ class HeadBus:
         return True
 
     def _refuse(self, address: str, reason: str) -> None:
-        told = self._gate.report(reason, time.monotonic())
-        if told is not None:
-            self._observer.on_refused(address, told)
+        if self._gate.may_tell(time.monotonic()):
+            self._observer.on_refused(address, reason)

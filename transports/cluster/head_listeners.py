@@ -113,8 +113,10 @@ class Listener:
                 self._failure = _PROTOCOL_ERRORS.get(value, f"it broke the ZeroMQ protocol ({value:#x})")
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if value == errno.EAGAIN:
                 self._failure = "it did not finish the handshake in time"
-            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                # It hung up, or the authenticator has told about it.
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._failure = "its connection ended before it showed a key"
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                # The authenticator has told about it.
                 self._failure = ""
             case zmq.EVENT_DISCONNECTED:
                 self._disconnected(value)

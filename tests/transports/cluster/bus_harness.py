@@ -38,7 +38,7 @@ FACTS = NodeFacts("host", OperatingSystem.LINUX, "6", "chip", "x86_64", 2, 1, 1,
 async def eventually(condition: Callable[[], object], what: str = "it") -> None:
     """Return once the condition holds; fail after `WAIT_S`."""
     with anyio.move_on_after(WAIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in code that knows no event of ours
             await anyio.sleep(0.005)
         return
     raise AssertionError(f"{what} did not happen within {WAIT_S} s")
@@ -195,6 +195,7 @@ class Cluster:
         *,
         keys: KeyPair | None = None,
         head_key: bytes | None = None,
+        head: str = "127.0.0.1",
         port: int | None = None,
         hello: Callable[[], Hello] = lambda: Hello(1, FACTS),
         limits: BusLimits | None = None,
@@ -203,7 +204,7 @@ class Cluster:
         """Start a node."""
         record = NodeRecord()
         record.bus = NodeBus(
-            "127.0.0.1",
+            head,
             port or self.head.port,
             keys or self.keys_for(name),
             head_key or self.head_keys.public,

@@ -48,6 +48,29 @@ class Network:
             batch = self.under_way[side].pop(index % len(self.under_way[side]))
             self.received[side].extend(self.links[side].receive(batch, self.now))
 
+    def disturb(self, step: str, side: int, value: int) -> None:
+        waiting = self.under_way[side]
+        match step:
+            case "collect":
+                self.collect(side)
+            case "deliver" | "reorder":
+                self.deliver(side, value)
+            case "lose" if waiting:
+                waiting.pop(value % len(waiting))
+            case "duplicate" if waiting:
+                waiting.append(waiting[value % len(waiting)])
+            case "refuse":
+                batch = self.links[side].next_batch(self.now)
+                if batch is not None:
+                    self.links[side].not_sent(batch, self.now)
+            case "reconnect":
+                for link in self.links:
+                    link.reconnected()
+            case "wait":
+                self.now += value / 10
+            case _:
+                pass
+
     def settle(self) -> None:
         """A network that works again, for as long as the longest backoff needs."""
         for _ in range(400):
@@ -79,31 +102,10 @@ steps = st.lists(
 def test_every_message_arrives_once_and_in_order(plan: list[tuple[str, int, int]]):
     network = Network()
     for number, (step, side, value) in enumerate(plan):
-        waiting = network.under_way[side]
-        match step:
-            case "send":
-                network.send(side, f"{number}:".encode() + b"x" * value)
-            case "collect":
-                network.collect(side)
-            case "deliver":
-                network.deliver(side)
-            case "reorder":
-                network.deliver(side, value)
-            case "lose" if waiting:
-                waiting.pop(value % len(waiting))
-            case "duplicate" if waiting:
-                waiting.append(waiting[value % len(waiting)])
-            case "refuse":
-                batch = network.links[side].next_batch(network.now)
-                if batch is not None:
-                    network.links[side].not_sent(batch, network.now)
-            case "reconnect":
-                for link in network.links:
-                    link.reconnected()
-            case "wait":
-                network.now += value / 10
-            case _:
-                pass
+        if step == "send":
+            network.send(side, f"{number}:".encode() + b"x" * value)
+        else:
+            network.disturb(step, side, value)
         for receiver in (0, 1):
             expected = network.sent[1 - receiver][: len(network.received[receiver])]
             assert network.received[receiver] == expected
