@@ -34,7 +34,7 @@ def warm_engine(engine: Engine, uplink: Uplink, progression: Progression) -> Non
 
     def announce(phase: Phase, activity: Activity) -> _Report:
         progression.advance(activity)
-        uplink.send(PhaseChanged(phase))
+        uplink.send(PhaseChanged(phase), progression.word)
         return _Report(phase, activity, uplink, progression)
 
     announce(Phase.CONNECTED, Activity.LOADING)
@@ -56,7 +56,7 @@ class _Report:
 
     def __call__(self, done: int, total: int) -> None:
         self._progression.count(done, total)
-        self._uplink.send(PhaseChanged(self._phase, done, total))
+        self._uplink.send(PhaseChanged(self._phase, done, total), self._progression.word)
 
     def loaded(self, count: int) -> None:
         """Count bytes."""

@@ -205,6 +205,9 @@ class RunnerSupervisor:
         if isinstance(event, RunnerTerminationError):
             self._termination_error = self._termination_error or event
             return
+        if self._condemned is not None and isinstance(event, PhaseChanged | Progress):
+            # A stopped runner goes on when its stacks are asked for; where it stood then is what counts.
+            return
         if isinstance(event, PhaseChanged):
             self.progress = f"{event.done}/{event.total}" if event.total else None
             self._feed(machine.Announced(event.phase))

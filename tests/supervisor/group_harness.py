@@ -206,10 +206,12 @@ async def each_event(stream: BufferedTaskStream) -> AsyncGenerator[TaskEvent]:
             yield event
 
 
-async def listen(stream: BufferedTaskStream, tokens: int | None = None) -> list[TaskEvent]:
+async def listen(
+    stream: BufferedTaskStream, tokens: int | None = None, deadline_s: float = DEADLINE_S
+) -> list[TaskEvent]:
     """Hear a task to its end, or until it has so many tokens."""
     heard: list[TaskEvent] = []
-    with anyio.fail_after(DEADLINE_S):
+    with anyio.fail_after(deadline_s):
         while events := await stream.take():
             heard += events
             if tokens is not None and sum(isinstance(one, TokenChunk) for one in heard) >= tokens:
