@@ -1,51 +1,16 @@
-"""Where ranks go. The properties hold for every cluster; the examples are what people expect."""
+"""Where ranks go: what people expect. What holds for every cluster is in `test_placement_properties`."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
 
-from diagnostics.evidence import OperatingSystem
-from supervisor.core.model_share import RUNTIME_BYTES, ModelNeeds, layer_bytes, split_by_capacity, tensor_rank_bytes
+from supervisor.core.model_share import ModelNeeds
 from supervisor.core.placement import DoesNotFit, Placed, place
 from supervisor.core.rank_places import Candidate, PlacementWish, RankPlace
-from transports.cluster.node_facts import NodeFacts, RdmaDevice
-from transports.messages import Parallelism
+from tests.supervisor.core.placement_nodes import GIB, node
 
-GIB = 1024**3
 LARGE = ModelNeeds(weight_bytes=60 * GIB, layers=60, attention_heads=64, key_value_heads=8, digest="d")
 SMALL = ModelNeeds(weight_bytes=6 * GIB, layers=30, attention_heads=30, key_value_heads=6)
-
-
-def node(
-    name: str,
-    gib: float,
-    *,
-    peers: Sequence[str] = (),
-    addresses: tuple[str, ...] | None = None,
-    alive: bool = True,
-    digest: str | None = None,
-    system_version: str = "26.2",
-) -> Candidate:
-    facts = NodeFacts(
-        hostname=f"{name}.local",
-        system=OperatingSystem.DARWIN,
-        system_version=system_version,
-        chip="Apple M4 Max",
-        machine="arm64",
-        cores=16,
-        memory_bytes=512 * GIB,
-        available_memory_bytes=int(gib * GIB),
-        ringwarden_version="0.1.0",
-        python_version="3.11.9",
-        mlx_version="0.32.4",
-        mlx_lm_version="0.32.2",
-        addresses=(f"10.0.0.{ord(name[0])}",) if addresses is None else addresses,
-        rdma_devices=tuple(RdmaDevice(f"rdma_en{number}", True, peer) for number, peer in enumerate(peers, 2)),
-    )
-    return Candidate(name, facts, alive, digest)
 
 
 def placed(candidates: Sequence[Candidate], needs: ModelNeeds, **wish: object) -> Placed:
@@ -242,87 +207,3 @@ def test_fixed_places_are_kept_and_renumbered_without_a_lost_node() -> None:
     )
     holed = (*fixed[:2], RankPlace(2, "c", ("10.0.0.3",), rdma=("y", None, None)))
     assert "node c to node a" in refused(nodes, SMALL, fixed=holed, backend="jaccl").sentence
-
-
-# --- properties ---
-
-NAMES = "abcdefghij"
-
-
-@st.composite
-def clusters(draw: st.DrawFn) -> list[Candidate]:
-    sizes = draw(st.lists(st.integers(0, 64), min_size=1, max_size=6))
-    return [node(NAMES[number], size / 2) for number, size in enumerate(sizes)]
-
-
-MODELS = st.builds(
-    ModelNeeds,
-    weight_bytes=st.integers(1, 100 * GIB),
-    layers=st.integers(1, 80),
-    attention_heads=st.sampled_from([0, 12, 30, 64]),
-    key_value_heads=st.sampled_from([0, 2, 6, 8]),
-    splits=st.sampled_from([("tensor",), ("pipeline",), ("tensor", "pipeline")]),
-)
-PARALLEL: st.SearchStrategy[Parallelism | None] = st.sampled_from([None, "tensor", "pipeline"])
-WISHES = st.builds(PlacementWish, ranks=st.none() | st.integers(1, 9), parallel=PARALLEL)
-
-
-def bytes_by_node(outcome: Placed, needs: ModelNeeds) -> Counter[str]:
-    used: Counter[str] = Counter()
-    for each in outcome.assignments:
-        if outcome.layers is None:
-            used[each.node] += tensor_rank_bytes(needs, len(outcome.assignments))
-        else:
-            used[each.node] += outcome.layers[each.rank] * layer_bytes(needs) + RUNTIME_BYTES
-    return used
-
-
-@given(clusters(), MODELS, WISHES)
-def test_no_node_gets_more_than_it_has(cluster: list[Candidate], needs: ModelNeeds, wish: PlacementWish) -> None:
-    outcome = place(cluster, needs, wish)
-    if isinstance(outcome, DoesNotFit):
-        assert outcome.sentence.endswith(".")
-        assert outcome.remedy.endswith(".")
-        return
-    free = {each.node: each.facts.available_memory_bytes for each in cluster}
-    assert all(used <= free[name] for name, used in bytes_by_node(outcome, needs).items())
-    assert [each.rank for each in outcome.assignments] == list(range(len(outcome.assignments)))
-    assert wish.ranks in (None, len(outcome.assignments))
-    if outcome.layers is not None:
-        assert sum(outcome.layers) == needs.layers
-        assert min(outcome.layers) >= 1
-    crossings = sum(each.node != outcome.assignments[each.rank - 1].node for each in outcome.assignments)
-    assert crossings == (len(outcome.nodes) if len(outcome.nodes) > 1 else 0), "ranks of a node are neighbours"
-
-
-@given(clusters(), MODELS, WISHES, st.randoms(use_true_random=False))
-def test_the_order_of_the_nodes_does_not_matter(
-    cluster: list[Candidate], needs: ModelNeeds, wish: PlacementWish, random: object
-) -> None:
-    shuffled = list(cluster)
-    random.shuffle(shuffled)  # pyright: ignore
-    assert place(shuffled, needs, wish) == place(cluster, needs, wish)
-
-
-@given(clusters(), MODELS, WISHES, st.data())
-def test_more_never_makes_unfit(
-    cluster: list[Candidate], needs: ModelNeeds, wish: PlacementWish, data: st.DataObject
-) -> None:
-    if isinstance(place(cluster, needs, wish), DoesNotFit):
-        return
-    grown = [
-        node(each.node, each.facts.available_memory_bytes / GIB + data.draw(st.integers(0, 30))) for each in cluster
-    ]
-    assert isinstance(place(grown, needs, wish), Placed)
-    joined = [*cluster, node("z", data.draw(st.integers(0, 60)))]
-    assert isinstance(place(joined, needs, wish), Placed)
-
-
-@given(st.integers(1, 100), st.lists(st.integers(0, 40), min_size=1, max_size=10))
-def test_a_split_by_capacity_is_found_whenever_there_is_one(layers: int, capacities: list[int]) -> None:
-    split = split_by_capacity(layers, capacities)
-    possible = min(capacities) >= 1 and len(capacities) <= layers <= sum(capacities)
-    assert (split is not None) == possible
-    if split is not None:
-        assert sum(split) == layers
-        assert all(1 <= share <= capacity for share, capacity in zip(split, capacities, strict=True))

@@ -1,7 +1,7 @@
 """Which connections MLX makes, and what is said of those that fail."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagnostics.evidence import OperatingSystem
@@ -60,6 +60,7 @@ def test_with_jaccl_everybody_meets_at_rank_0() -> None:
     assert short(placed) == ["b>a@1.1.1.1", "c>a@1.1.1.1"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=8))
 def test_no_connection_of_the_ring_is_left_out(nodes: list[str]) -> None:
     placed = group(*((node, f"10.0.0.{ord(node)}") for node in nodes))
