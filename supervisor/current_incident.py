@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from diagnostics.cause import Cause
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.verdict import fold
 from supervisor.core.group_messages import DeclareVerdict
@@ -28,15 +29,18 @@ class CurrentIncident:
         self._observer = observer
         self._next_id = _new_id()
         self._failed_at: float | None = None
+        self._over_nodes = False
         self.newest: Incident | None = None
 
-    def begin_generation(self, spec: GroupSpec) -> None:
+    def begin_generation(self, spec: GroupSpec, *, over_nodes: bool) -> None:
         """What fails from here on is a new incident, of the group as it was placed now."""
         self._spec = spec
+        self._over_nodes = over_nodes
         self._next_id = _new_id()
 
     def runner_failed(self, certificate: DeathCertificate) -> None:
-        """Publish `RunnerFailed` for one dead runner."""
+        """Publish `RunnerFailed` for one dead runner. A recovery is counted from the first one."""
+        self._failed_at = self._failed_at or time.monotonic()
         own = runner_incident(
             certificate, incident_id=self._next_id, occurred_at=time.time(), model=self._spec.model_id
         )
@@ -44,7 +48,6 @@ class CurrentIncident:
 
     def declare(self, action: DeclareVerdict, task_ids: Sequence[str], expected_start_s: float) -> Incident:
         """Make the verdict's incident."""
-        self._failed_at = min(certificate.died_at_s for certificate in action.certificates)
         incident = group_incident(
             action.verdict,
             action.certificates,
@@ -86,7 +89,7 @@ class CurrentIncident:
             return
         certificates = tuple(certificate if _same_death(one, certificate) else one for one in newest.certificates)
         amended = msgspec.structs.replace(newest, certificates=certificates)
-        verdict = fold(certificates, self._spec.world_size)
+        verdict = fold(certificates, self._spec.world_size, name_nodes=self._over_nodes)
         if certificate.rank == newest.rank == verdict.rank and verdict.kind is newest.cause:
             amended = msgspec.structs.replace(
                 amended,
@@ -111,7 +114,9 @@ class CurrentIncident:
 
 
 def _same_death(one: DeathCertificate, other: DeathCertificate) -> bool:
-    return (one.rank, one.generation, one.pid) == (other.rank, other.generation, other.pid)
+    """One rank dies once in a generation. A head that lost the node certified it without having seen the process."""
+    is_same = (one.rank, one.generation) == (other.rank, other.generation)
+    return is_same and (one.pid == other.pid or Cause.NODE_LOST in (one.diagnosis.cause, other.diagnosis.cause))
 
 
 def _new_id() -> str:

@@ -5,7 +5,8 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -28,6 +29,7 @@ from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
 from supervisor.runner_limits import runner_limits
+from supervisor.runner_record import RunnerRecord
 from supervisor.settings import Settings, is_loopback
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from supervisor.version import version
@@ -58,7 +60,7 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
         # A download may take an hour: a taken port has to be said before it, not after.
         listen(settings.host, settings.port).close()
         model = resolve_model(settings.model, progress=announce)
-        with keeping(state, logger.warning) as kept, Guard() as guard:
+        with keeping(state, logger.warning) as kept, guarded(state) as guard:
             return anyio.run(_serve, settings, kept, model, guard, announce)
 
 
@@ -189,6 +191,17 @@ def _own_names(settings: Settings) -> tuple[str, ...]:
     name = socket.gethostname()
     short = name.partition(".")[0]
     return (*wanted, settings.host, name, short, f"{short}.local")
+
+
+@contextmanager
+def guarded(state: StateDirectory) -> Generator[Guard]:
+    """End what an earlier daemon of this folder left, then guard what this one starts. Blocks, for 5 s at most."""
+    record = RunnerRecord(state.path / "runners.json")
+    strays = record.end_strays()
+    if strays:
+        logger.warning("ended runners that an earlier ringwarden left: {}", ", ".join(map(str, strays)))
+    with Guard(record) as guard:
+        yield guard
 
 
 def empty_folder(path: Path) -> Path:

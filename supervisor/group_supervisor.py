@@ -218,8 +218,9 @@ class GroupSupervisor:
             self._feed(machine.Start(earlier.last_generation))
             return
         self.spec, ranks = earlier.running
-        self._feed(machine.Adopt(earlier.last_generation, len(ranks)))
-        self._incident.begin_generation(self.spec)
+        over_nodes = _over_nodes(ranks)
+        self._feed(machine.Adopt(earlier.last_generation, len(ranks), over_nodes))
+        self._incident.begin_generation(self.spec, over_nodes=over_nodes)
         self._observer.on_generation(earlier.last_generation, self.spec.model_id, len(ranks))
         self._run_ranks(ranks)
         self._stalls.begin()
@@ -232,11 +233,11 @@ class GroupSupervisor:
             except CannotPlace as exc:
                 self._feed(machine.CannotPlace(generation, str(exc)))
             except CannotStart as exc:
-                self._begin_generation(generation, len(exc.certificates))
+                self._begin_generation(generation, exc.certificates)
                 for certificate in exc.certificates:
                     self._rank_died(certificate)
             else:
-                self._begin_generation(generation, len(ranks))
+                self._begin_generation(generation, ranks)
                 self._run_ranks(ranks)
                 self._stalls.begin_start()
                 self._starts.begin()
@@ -244,10 +245,11 @@ class GroupSupervisor:
             self._feed(machine.CannotPlace(generation, "The group was stopped while it started."))
         self._preparing = None
 
-    def _begin_generation(self, generation: int, world_size: int) -> None:
-        self._incident.begin_generation(self.spec)
-        self._observer.on_generation(generation, self.spec.model_id, world_size)
-        self._feed(machine.Placed(generation, world_size))
+    def _begin_generation(self, generation: int, ranks: Sequence[RankHandle] | Sequence[DeathCertificate]) -> None:
+        over_nodes = _over_nodes(ranks)
+        self._incident.begin_generation(self.spec, over_nodes=over_nodes)
+        self._observer.on_generation(generation, self.spec.model_id, len(ranks))
+        self._feed(machine.Placed(generation, len(ranks), over_nodes))
 
     def _run_ranks(self, ranks: Sequence[RankHandle]) -> None:
         self._captures.begin_generation([handle.node for handle in ranks])
@@ -283,3 +285,7 @@ class GroupSupervisor:
         if self._task_group is None:
             raise RuntimeError("the group is not running; call run() first")
         self._task_group.start_soon(function, *arguments)
+
+
+def _over_nodes(ranks: Sequence[RankHandle] | Sequence[DeathCertificate]) -> bool:
+    return len({one.node for one in ranks}) > 1

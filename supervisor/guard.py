@@ -10,6 +10,8 @@ import os
 import subprocess
 from contextlib import suppress
 
+from supervisor.runner_record import RunnerRecord
+
 _SCRIPT = """
 groups=
 while read -r action group; do
@@ -29,9 +31,13 @@ class Guard:
     """The shell and the pipe to it. A context manager; leaving it ends the shell and what it still guards.
 
     A guard that somebody kills is not replaced: runners then rely on their own control threads.
+
+    Args:
+        record: Written along, for a daemon that comes after this one; None where none does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, record: RunnerRecord | None = None) -> None:
+        self._record = record
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", _SCRIPT],
             stdin=subprocess.PIPE,
@@ -44,10 +50,14 @@ class Guard:
     def add(self, group: int) -> None:
         """Guard a process group. Never blocks for long: the shell does nothing but read."""
         self._tell(b"add %d\n" % group)
+        if self._record is not None:
+            self._record.add(group)
 
     def remove(self, group: int) -> None:
         """The group is gone, its number may be taken by a stranger: to be called before its leader is reaped."""
         self._tell(b"remove %d\n" % group)
+        if self._record is not None:
+            self._record.remove(group)
 
     def _tell(self, line: bytes) -> None:
         if self._shell.stdin is not None:

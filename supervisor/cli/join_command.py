@@ -16,7 +16,10 @@ DEFAULT_BUS_PORT = 52_416
 
 
 def join(
-    head: Annotated[str, typer.Argument(metavar="HEAD[:PORT]", help="Where the head listens for nodes.")],
+    head: Annotated[
+        str | None,
+        typer.Argument(metavar="[HEAD[:PORT]]", help="Where the head listens for nodes; default: look for it."),
+    ] = None,
     state_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="This node's state folder.")] = None,
     node_address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="This node's address for the ring; default: its best one.")
@@ -24,15 +27,15 @@ def join(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings, as for `up`.")] = None,
 ) -> None:
     """Run ranks for a head, until stopped, refused, or left without a head for too long."""
-    host, port = head_address(head)
+    named = None if head is None else head_address(head)
     settings = load_settings({"state_dir": state_dir, "node_address": node_address}, os.environ, config)
     from supervisor.cluster.agent import JoinRefused  # noqa: PLC0415 - `--help` needs no ZeroMQ
-    from supervisor.cluster.join import HeadKeyMissing, run_agent  # noqa: PLC0415
+    from supervisor.cluster.join import HeadKeyMissing, HeadNotFound, run_agent  # noqa: PLC0415
     from supervisor.cluster.key_store import KeyStoreError  # noqa: PLC0415
     from supervisor.cluster.outage_loop import HeadLost  # noqa: PLC0415
 
     try:
-        raise typer.Exit(run_agent(settings, host, port, _announce))
+        raise typer.Exit(run_agent(settings, named, _announce))
     except StateDirectoryLocked as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
     except (StateDirectoryError, KeyStoreError, HeadKeyMissing) as problem:
@@ -40,9 +43,10 @@ def join(
     except JoinRefused as problem:
         raise CommandError(f"the head refuses this node: {problem}", problem.remedy, ExitCode.UNAVAILABLE) from problem
     except HeadLost as problem:
-        raise CommandError(str(problem), f"See that the head runs: ringwarden ps, on {host}", ExitCode.TEMPORARY) from (
-            problem
-        )
+        remedy = "See on the head that it runs: ringwarden ps"
+        raise CommandError(str(problem), remedy, ExitCode.TEMPORARY) from problem
+    except HeadNotFound as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
 
 
 def head_address(text: str) -> tuple[str, int]:

@@ -15,11 +15,13 @@ from supervisor.cluster.remote_rank import NodeLine, RemoteRank
 from supervisor.cluster.ring_files import generation_files
 from supervisor.cluster.roster import Roster
 from supervisor.cluster.start_failures import start_failures
+from supervisor.cluster.user_hosts import match_hosts
 from supervisor.core.model_share import model_needs
 from supervisor.core.placement import DoesNotFit, Placed, place
 from supervisor.core.rank_places import PlacementWish
 from supervisor.core.ring_edges import EdgeFailure
 from supervisor.generation_start import CannotPlace, CannotStart, Earlier, PreparedGeneration
+from supervisor.hostfile import Hostfile, HostfileError
 from supervisor.launch import GroupSpec
 from supervisor.observers import RunnerObserver
 from transports.cluster.messages import StartRank
@@ -63,6 +65,7 @@ class ClusterStarter:
         roster: The nodes.
         line: Gives a node's line.
         takeover: Finds what an earlier head left.
+        hostfile: The user's own, which fixes the places; None leaves them to placement.
         limits: The bounds on each step.
     """
 
@@ -76,6 +79,7 @@ class ClusterStarter:
         line: Callable[[str], Line],
         takeover: Callable[[RunnerObserver], Awaitable[Earlier]],
         limits: StartLimits,
+        hostfile: Hostfile | None = None,
     ) -> None:
         self._spec = spec
         self._model = model
@@ -84,6 +88,7 @@ class ClusterStarter:
         self._line = line
         self._takeover = takeover
         self._limits = limits
+        self._hostfile = hostfile
         self._was_placed = False
 
     async def earlier(self, observer: RunnerObserver) -> Earlier:
@@ -135,26 +140,33 @@ class ClusterStarter:
                 self._roster.lost(node, f"it did not say that it is clean: {_problem(answer)}")
 
     async def _placed(self) -> Placed:
-        self._wait_for_lost()
-        here = [entry for entry in self._roster.entries() if entry.is_here]
-        wanted = [entry for entry in here if self._wish.nodes is None or entry.name in self._wish.nodes]
+        wish = self._wish_now()
+        named = wish.named or tuple(entry.name for entry in self._roster.entries())
+        self._wait_for_lost(named)
+        wanted = [entry for entry in self._roster.entries() if entry.is_here and entry.name in named]
         await self._have_model(wanted)
         known = next((entry.model for entry in wanted if entry.model is not None), None)
         if known is None:
-            raise CannotPlace(_no_model(wanted, self._wish))
+            raise CannotPlace(_no_model(wanted, wish))
         needs = model_needs(known)
-        # Once it has served, fewer nodes are better than none.
-        wish = msgspec.structs.replace(self._wish, allow_fewer=self._was_placed)
         outcome = place(self._roster.candidates(), needs, wish)
         if isinstance(outcome, DoesNotFit):
             raise CannotPlace(f"{outcome.sentence} {outcome.remedy}")
         return outcome
 
-    def _wait_for_lost(self) -> None:
+    def _wish_now(self) -> PlacementWish:
+        """Once it has served, fewer nodes are better than none. A hostfile's entries are whoever has joined by now."""
+        wish = msgspec.structs.replace(self._wish, allow_fewer=self._was_placed)
+        if self._hostfile is None:
+            return wish
+        try:
+            return msgspec.structs.replace(wish, fixed=match_hosts(self._hostfile, self._roster.candidates()))
+        except HostfileError as problem:
+            raise CannotPlace(f"{problem}. {problem.remedy}") from problem
+
+    def _wait_for_lost(self, named: Sequence[str]) -> None:
         """A node that was lost a moment ago mostly comes back; to do without it loads the whole model again."""
-        awaited = [entry.name for entry in self._roster.awaited(time.monotonic())]
-        if self._wish.nodes is not None:
-            awaited = [name for name in awaited if name in self._wish.nodes]
+        awaited = [entry.name for entry in self._roster.awaited(time.monotonic()) if entry.name in named]
         if awaited:
             raise CannotPlace(f"Waiting for the lost node {', '.join(awaited)} to come back.")
 
@@ -255,9 +267,9 @@ def _no_model(wanted: Sequence[NodeEntry], wish: PlacementWish) -> str:
     troubled = next((entry for entry in wanted if entry.problem), None)
     if troubled is not None:
         return f"Node {troubled.name} cannot prepare the model: {troubled.problem}."
-    if wish.nodes is None:
+    if not wish.named:
         return "No node is there yet; join one with `ringwarden join`."
-    return f"Waiting for the nodes {', '.join(wish.nodes)} to join."
+    return f"Waiting for the nodes {', '.join(wish.named)} to join."
 
 
 def _finding(failure: EdgeFailure) -> SupervisorFinding:

@@ -75,8 +75,8 @@ class Head:
         limits: BusLimits,
     ) -> None:
         self._keys = keys
-        self._facts = facts
-        self._identity = identity
+        self.facts = facts
+        self.identity = identity
         self._limits = limits
         self._api_url = ""
         self._roster = roster
@@ -89,7 +89,9 @@ class Head:
         self._tasks: TaskGroup | None = None
         self._stand_down = anyio.Event()
         self._overtaken = ""
-        self.bus = HeadBus(address, port, keys.own(), self._name_of, self, limits=limits)
+        own = keys.own()
+        self.public_key = own.public
+        self.bus = HeadBus(address, port, own, self._name_of, self, limits=limits)
 
     def announce_api(self, url: str) -> None:
         """Let nodes know where the API is. To be called before `run`."""
@@ -117,7 +119,7 @@ class Head:
     def add_own_node(self, own: OwnNode) -> None:
         """This machine is a node, too."""
         self._own = own
-        self._roster.came(own.node, Hello(PROTOCOL_VERSION, self._facts), ())
+        self._roster.came(own.node, Hello(PROTOCOL_VERSION, self.facts), ())
 
     def line(self, node: str) -> Line:
         """How a node is reached."""
@@ -131,14 +133,14 @@ class Head:
         """Take a node in, or say why not."""
         if hello.protocol_version != PROTOCOL_VERSION:
             ours = f"the head speaks version {PROTOCOL_VERSION} of the protocol, the node {hello.protocol_version}"
-            return Refused(ours, f"Install ringwarden {self._facts.ringwarden_version} on the node.", permanent=True)
-        identity = self._identity
+            return Refused(ours, f"Install ringwarden {self.facts.ringwarden_version} on the node.", permanent=True)
+        identity = self.identity
         why_not = overtaken(identity, hello)
         if why_not is not None:
             self._overtaken = why_not
             self._stand_down.set()
             return Refused(why_not, "Join the newer head.", permanent=False)
-        differences = compare(self._facts, hello.facts)
+        differences = compare(self.facts, hello.facts)
         for difference in differences:
             logger.warning("node {}: {}", node, difference.sentence)
         refusing = [difference for difference in differences if difference.refuses]
@@ -177,13 +179,11 @@ class Head:
             self._feed(Disconnected(node, connection))
 
     def on_heartbeat(self, node: str, beat: NodeBeat) -> None:
-        """A node lives, and tells its time."""
+        """A node lives."""
         self._feed(Heard(node))
         known = self._roster.entry(node)
         if known is not None:
             known.heard_at = beat.received_at_s
-            if beat.clock_offset_s is not None:
-                known.clock_offset_s = beat.clock_offset_s
 
     def on_refused(self, address: str, reason: str) -> None:
         """Somebody was not let in, or broke the protocol."""
@@ -196,7 +196,7 @@ class Head:
                     because = self._because(reason)
                     # What it says from now on belongs to another life: it has to introduce itself again.
                     self.bus.forget(node)
-                    self._roster.lost(node, because)
+                    self._roster.lost(node, because, is_certain=reason is LossReason.DISCONNECTED)
                 case NodeBack():
                     pass  # Its hello says so, with more in it.
                 case _:

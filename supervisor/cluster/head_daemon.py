@@ -11,6 +11,7 @@ from loguru import logger
 from supervisor.cluster.cluster_log import ClusterLog
 from supervisor.cluster.cluster_start import ClusterStarter, StartLimits, plan_of
 from supervisor.cluster.head import Head
+from supervisor.cluster.head_announcement import announce_head
 from supervisor.cluster.head_identity import next_identity
 from supervisor.cluster.inventory import read_facts
 from supervisor.cluster.key_store import HEAD, KeyStore
@@ -21,10 +22,11 @@ from supervisor.cluster.takeover import Takeover
 from supervisor.core.adoption import Plan
 from supervisor.core.node_liveness import LivenessLimits
 from supervisor.core.rank_places import PlacementWish
-from supervisor.daemon import empty_folder, group_log, group_spec, serve_group, supervise_group
+from supervisor.daemon import empty_folder, group_log, group_spec, guarded, serve_group, supervise_group
 from supervisor.exit_code import ExitCode
 from supervisor.group_log import GroupLog
 from supervisor.guard import Guard
+from supervisor.hostfile import read_hosts
 from supervisor.journal.database import JournalUnusable
 from supervisor.journal.reader import JournalReader, NoJournalFile
 from supervisor.journal.selection import Selection
@@ -57,7 +59,7 @@ def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
     state = StateDirectory(settings.state_dir)
     with state.lock():
         listen(settings.host, settings.port).close()
-        with keeping(state, logger.warning) as kept, Guard() as guard:
+        with keeping(state, logger.warning) as kept, guarded(state) as guard:
             return anyio.run(_serve, settings, kept, guard, announce)
 
 
@@ -85,6 +87,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
             wait_s=settings.adoption_wait_s,
         ).find,
         limits=StartLimits(),
+        hostfile=None if settings.hostfile is None else read_hosts(settings.hostfile),
     )
     group = supervise_group(settings, kept, spec, starter, ClusterLog(log, head.publish))
     roster.on_change(group.place_again)
@@ -92,6 +95,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(head.run)
+        tasks.start_soon(announce_head, settings, head)
         if own is not None:
             tasks.start_soon(own.run)
         await serve_group(

@@ -20,7 +20,7 @@ from supervisor.cluster.outage_state import OutageState
 from supervisor.cluster.prepared_models import PreparedModels
 from supervisor.cluster.probes import Probes
 from supervisor.core.outage import OutageLimits
-from supervisor.daemon import empty_folder, group_log
+from supervisor.daemon import empty_folder, group_log, guarded
 from supervisor.exit_code import ExitCode
 from supervisor.group_log import GroupLog
 from supervisor.guard import Guard
@@ -30,8 +30,12 @@ from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from supervisor.version import version
+from transports.cluster.discovery import browse
+from transports.cluster.keys import fingerprint
 from transports.cluster.messages import FromNode
 from transports.cluster.node_bus import NodeBus
+
+_LOOK_S = 10.0
 
 
 class HeadAddress(NamedTuple):
@@ -48,19 +52,25 @@ class HeadKeyMissing(Exception):
     remedy = "On the head type `ringwarden keys`, and here what it shows."
 
 
-def run_agent(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> int:
-    """Be a node of the cluster whose head is at `host` until SIGINT or SIGTERM; return the exit code. Blocks.
+class HeadNotFound(Exception):
+    """Nobody on the local network announces the head that this node trusts; `remedy` says what to do."""
+
+    remedy = "Name its address: ringwarden join ADDRESS. A head is announced when its --bus-host is not loopback."
+
+
+def run_agent(settings: Settings, named: tuple[str, int] | None, announce: Callable[[str], None]) -> int:
+    """Be a node of a cluster until SIGINT or SIGTERM; return the exit code. Blocks.
 
     Args:
         settings: Checked settings.
-        host: The head's address.
-        port: Its port for nodes.
+        named: The head's address and its port for nodes; None looks for it on the local network.
         announce: Shows one line to the person who started it.
 
     Raises:
         StateDirectoryError: The state folder cannot be used, or another daemon uses it.
         KeyStoreError: The keys cannot be read.
         HeadKeyMissing: No head is trusted.
+        HeadNotFound: It is to be looked for, and is not there.
         JoinRefused: The head does not want this node.
         HeadLost: The head was unreachable for longer than the budget.
     """
@@ -70,13 +80,19 @@ def run_agent(settings: Settings, host: str, port: int, announce: Callable[[str]
         key = KeyStore(settings.state_dir).key_of(HEAD)
         if key is None:
             raise HeadKeyMissing("this node trusts no head")
-        with keeping(state, logger.warning) as kept, Guard() as guard:
-            return anyio.run(_follow, settings, kept, guard, HeadAddress(host, port, key), announce)
+        with keeping(state, logger.warning) as kept, guarded(state) as guard:
+            return anyio.run(_follow, settings, kept, guard, (named, key), announce)
 
 
 async def _follow(
-    settings: Settings, kept: Keeping, guard: Guard, head: HeadAddress, announce: Callable[[str], None]
+    settings: Settings,
+    kept: Keeping,
+    guard: Guard,
+    wanted: tuple[tuple[str, int] | None, bytes],
+    announce: Callable[[str], None],
 ) -> int:
+    named, key = wanted
+    head = HeadAddress(*(named or await _look_for(key, announce)), key)
     store = KeyStore(settings.state_dir)
     log = group_log(kept)
     agent = _agent(settings, kept.state, guard, log, announce)
@@ -89,6 +105,14 @@ async def _follow(
         tasks.cancel_scope.cancel()
     announce("Left the cluster.")
     return ExitCode.OK
+
+
+async def _look_for(key: bytes, announce: Callable[[str], None]) -> tuple[str, int]:
+    """What is found is a hint: whoever is there has to own the trusted key."""
+    announce(f"Looking for the head with the key {fingerprint(key)} on the local network")
+    for found in await browse(_LOOK_S, fingerprint=fingerprint(key)):
+        return found.addresses[0], found.port
+    raise HeadNotFound("no head with the trusted key was found on the local network")
 
 
 def _agent(

@@ -20,7 +20,6 @@ class NodeEntry:
         self.lost_because: str | None = None
         self.lost_at: float | None = None
         self.heard_at: float | None = None
-        self.clock_offset_s = 0.0
         self.model: ModelPrepared | None = None
         self.problem: str | None = None
         self.warnings: tuple[str, ...] = ()
@@ -29,7 +28,3 @@ class NodeEntry:
     def facts(self) -> NodeFacts:
         """What it said of itself."""
         return self.hello.facts
-
-    def on_our_clock(self, at_s: float) -> float:
-        """A moment on the node's monotonic clock, on the head's; wrong by half a round trip at most."""
-        return at_s - self.clock_offset_s

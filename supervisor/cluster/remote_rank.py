@@ -4,6 +4,7 @@ from typing import Protocol
 
 import anyio
 
+from diagnostics.cause import Cause
 from diagnostics.evidence import SupervisorFinding
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
@@ -133,9 +134,12 @@ class RemoteRank:
         return self._certificate
 
     async def late_certificate(self) -> DeathCertificate | None:
-        """Wait for what its node may tell later about an unexplained kill."""
+        """Wait for what its node may tell later: about an unexplained kill, or after it was lost itself."""
         certificate = self._certificate
-        if certificate is None or certificate.memory is None or certificate.signals_sent:
+        if certificate is None:
+            return None
+        was_lost = certificate.diagnosis.cause is Cause.NODE_LOST
+        if not was_lost and (certificate.memory is None or certificate.signals_sent):
             return None
         with anyio.move_on_after(self._late_within_s):
             await self._told_more.wait()
@@ -143,7 +147,7 @@ class RemoteRank:
 
     def deliver(self, message: RankMessage) -> None:
         """Its node told something about it. Nothing counts after its death but what the node learned about that."""
-        if self.is_over and not isinstance(message, RankAmended):
+        if self.is_over and not isinstance(message, RankAmended | RankDied):
             return
         match message:
             case RankStarted(pid=pid):
@@ -158,10 +162,11 @@ class RemoteRank:
             case RankTaskOutput(stream=stream, segments=segments, lines=lines, serial=serial):
                 self._observer.on_task_output(self.rank, stream, Attributed(b"", segments, lines, serial))
             case RankDied(certificate=certificate):
+                if self.is_over:
+                    self._learn(certificate)
                 self.end(certificate)
             case RankAmended(certificate=certificate):
-                self._amended = certificate
-                self._told_more.set()
+                self._learn(certificate)
             case RankUnkillable(pid=pid):
                 self._observer.on_unkillable(self.rank, pid)
 
@@ -170,6 +175,10 @@ class RemoteRank:
         if not self.is_over:
             self._certificate = certificate
             self._died.set()
+
+    def _learn(self, certificate: DeathCertificate) -> None:
+        self._amended = certificate
+        self._told_more.set()
 
     def _order(self, order: RankOrder) -> None:
         if not self.is_over:

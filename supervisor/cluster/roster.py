@@ -8,7 +8,7 @@ import anyio
 import msgspec
 from loguru import logger
 
-from diagnostics.incident import DeathCertificate
+from diagnostics.incident import Confidence, DeathCertificate
 from supervisor.cluster.lost_node import certificate_of_lost_node
 from supervisor.cluster.node_entry import NodeEntry
 from supervisor.cluster.remote_rank import RankMessage, RemoteRank
@@ -93,8 +93,9 @@ class Roster:
         return tuple(Candidate(known.name, known.facts, known.is_here) for known in self.entries())
 
     def expect(self, ranks: Iterable[RemoteRank]) -> None:
-        """The ranks of a new generation: what nodes say about others from here on is out of date."""
-        self._ranks = {(one.generation, one.rank): one for one in ranks}
+        """The ranks of a new generation. Of the one before, a node may still tell how they died, of older ones not."""
+        earlier = {key: one for key, one in self._ranks.items() if key[0] == self.generation}
+        self._ranks = {**earlier, **{(one.generation, one.rank): one for one in ranks}}
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
         """A node's process said hello: whatever an earlier one ran is gone, unless it says that it still runs."""
@@ -108,7 +109,7 @@ class Roster:
         self._end_ranks(node, "it lost its place with the head, or its agent was started anew")
         self._changed()
 
-    def lost(self, node: str, because: str) -> None:
+    def lost(self, node: str, because: str, *, is_certain: bool = True) -> None:
         """A node is gone: its ranks are dead, as far as the group can know."""
         known = self._nodes.get(node)
         if known is None or not known.is_here:
@@ -116,7 +117,7 @@ class Roster:
         known.is_here, known.lost_because = False, because
         logger.warning("node {} is lost: {}", node, because)
         known.lost_at = time.monotonic()
-        self._end_ranks(node, because)
+        self._end_ranks(node, because, Confidence.CERTAIN if is_certain else Confidence.LIKELY)
         self._changed()
 
     def tell(self, node: str, message: FromNode) -> None:
@@ -142,17 +143,23 @@ class Roster:
         known.deliver(message)
 
     def _died(self, node: str, certificate: DeathCertificate) -> None:
-        """A node is believed about its own ranks only, and its times are told on our clock."""
-        at_s = self._nodes[node].on_our_clock(certificate.died_at_s)
-        own = msgspec.structs.replace(certificate, node=node, died_at_s=at_s)
+        """A node is believed about its own ranks only. Its times stay its own: a verdict compares none of two nodes."""
+        own = msgspec.structs.replace(certificate, node=node)
         self._deliver(node, own.generation, own.rank, RankDied(own))
 
-    def _end_ranks(self, node: str, because: str) -> None:
+    def _end_ranks(self, node: str, because: str, confidence: Confidence = Confidence.CERTAIN) -> None:
         for known in self._ranks.values():
             if known.node == node and not known.is_over:
                 known.end(
                     certificate_of_lost_node(
-                        known.rank, known.generation, node, because, known.phase, known.step, time.monotonic()
+                        known.rank,
+                        known.generation,
+                        node,
+                        because,
+                        known.phase,
+                        known.step,
+                        time.monotonic(),
+                        confidence=confidence,
                     )
                 )
 

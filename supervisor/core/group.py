@@ -70,6 +70,7 @@ class Group:
         self._decision: RestartDecision | None = None
         self._alive: set[int] = set()
         self._has_failed = False
+        self._over_nodes = False
 
     @property
     def world_size(self) -> int:
@@ -81,10 +82,10 @@ class Group:
         match group_input:
             case Start(last_generation):
                 return self._start_first(last_generation)
-            case Adopt(generation, world_size):
-                return self._adopt(generation, world_size, now)
-            case Placed(generation, world_size):
-                return self._placed(generation, world_size)
+            case Adopt():
+                return self._adopt(group_input, now)
+            case Placed():
+                return self._placed(group_input)
             case CannotPlace(generation, reason):
                 return self._cannot_place(generation, reason)
             case PlaceAgain():
@@ -106,19 +107,22 @@ class Group:
         self.generation = last_generation
         return self._start_generation()
 
-    def _adopt(self, generation: int, world_size: int, now: float) -> Sequence[GroupAction]:
+    def _adopt(self, adopted: Adopt, now: float) -> Sequence[GroupAction]:
         if self.generation or self.state is not GroupState.STARTING:
             return ()
-        self.generation = generation
-        self._world_size = world_size
-        self._alive = set(range(world_size))
+        self.generation = adopted.generation
+        self._take_places(adopted)
         return self._become_ready(now)
 
-    def _placed(self, generation: int, world_size: int) -> Sequence[GroupAction]:
-        if generation == self.generation and self.state in (GroupState.STARTING, GroupState.RESTARTING):
-            self._world_size = world_size
-            self._alive = set(range(world_size))
+    def _placed(self, placed: Placed) -> Sequence[GroupAction]:
+        if placed.generation == self.generation and self.state in (GroupState.STARTING, GroupState.RESTARTING):
+            self._take_places(placed)
         return ()
+
+    def _take_places(self, places: Placed | Adopt) -> None:
+        self._world_size = places.world_size
+        self._alive = set(range(places.world_size))
+        self._over_nodes = places.over_nodes
 
     def _cannot_place(self, generation: int, reason: str) -> Sequence[GroupAction]:
         if generation != self.generation:
@@ -205,7 +209,7 @@ class Group:
             return ()
         self.deadline = None
         self._settling_until = None
-        verdict = fold(certificates, self._world_size)
+        verdict = fold(certificates, self._world_size, name_nodes=self._over_nodes)
         self.reason = verdict.sentence
         self._decision = self._policy.failed(now, verdict.kind)
         declared = DeclareVerdict(verdict, certificates, self._decision)

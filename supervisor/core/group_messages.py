@@ -19,13 +19,18 @@ class Adopt(msgspec.Struct, frozen=True, tag=True):
 
     generation: int
     world_size: int
+    over_nodes: bool = False
 
 
 class Placed(msgspec.Struct, frozen=True, tag=True):
-    """Every rank of the generation has its place, and its process is about to start."""
+    """Every rank of the generation has its place, and its process is about to start.
+
+    Of a group `over_nodes`, verdicts name the nodes.
+    """
 
     generation: int
     world_size: int
+    over_nodes: bool = False
 
 
 class CannotPlace(msgspec.Struct, frozen=True, tag=True):

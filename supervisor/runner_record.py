@@ -1,0 +1,97 @@
+"""The process groups that a daemon started and has not seen the end of, on disk: for the one that comes after it.
+
+A daemon that is killed takes its runners with it, through their channels, a switch in C and the guard. Should all three
+fail, the next daemon of the same state folder finds here what is left, and ends it before it starts anything.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+_MAX_RECORD_BYTES = 1024 * 1024
+_SAME_START_S = 1.0
+_POLL_S = 0.02
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """A group by its leader; `created_at` tells a stranger that got the number later."""
+
+    pid: int
+    created_at: float
+
+
+class RunnerRecord:
+    """One state folder's record. Written under the folder's lock only; each change blocks on a small file.
+
+    Args:
+        path: The file; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[int, _Entry] = {}
+
+    def add(self, pid: int) -> None:
+        """A process was started, and leads a group of its own."""
+        with suppress(psutil.Error):
+            self._entries[pid] = _Entry(pid, psutil.Process(pid).create_time())
+            self._write()
+
+    def remove(self, pid: int) -> None:
+        """It and its group are gone."""
+        if self._entries.pop(pid, None) is not None:
+            self._write()
+
+    def end_strays(self, within_s: float = 5.0) -> tuple[int, ...]:
+        """Kill what an earlier process left behind, wait until it is gone, and return the pids. Blocks so long at most.
+
+        To be called before anything is started.
+        """
+        strays = [entry.pid for entry in self._read() if _is_alive(entry)]
+        for pid in strays:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        gives_up_at = time.monotonic() + within_s
+        while any(map(_group_exists, strays)) and time.monotonic() < gives_up_at:
+            time.sleep(_POLL_S)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        return tuple(strays)
+
+    def _read(self) -> Iterable[_Entry]:
+        try:
+            with self._path.open("rb") as file:
+                return msgspec.json.decode(file.read(_MAX_RECORD_BYTES), type=tuple[_Entry, ...])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return ()  # No record, no strays that we could name.
+
+    def _write(self) -> None:
+        partial = self._path.with_suffix(".partial")
+        # A disk that is full must not keep a runner from starting: the record is the third net below it.
+        with suppress(OSError):
+            partial.write_bytes(msgspec.json.encode(tuple(self._entries.values())))
+            partial.replace(self._path)
+
+
+def _is_alive(entry: _Entry) -> bool:
+    try:
+        process = psutil.Process(entry.pid)
+        return abs(process.create_time() - entry.created_at) < _SAME_START_S and os.getpgid(entry.pid) == entry.pid
+    except (psutil.Error, OSError):
+        return False
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
