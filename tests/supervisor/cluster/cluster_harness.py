@@ -21,13 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from supervisor.cluster.key_store import HEAD, KeyStore
 from tests.end_to_end.service import SCRIPTED_ENGINE, wait_until
+from tests.supervisor.cluster.cluster_api import ClusterApi
 from tests.supervisor.cluster.cluster_journals import Journals
 from tests.supervisor.cluster.cluster_process import MARK, CommandProcess, end_marked, marked_processes, zombies_of
-from tests.supervisor.cluster.streaming_client import StreamingClient
 from tests.support.tcp_proxy import ProxyPair
 
 MLX_ENGINE = "runner.mlx_engine:MlxEngine"
@@ -39,11 +37,10 @@ QUICK = {
     "node_return_s": 3.0,
     "start_timeout_s": 60.0,
 }
-READY_DEADLINE_S = 60.0
 _BUS = re.compile(r"bus on \S+?:(\d+)")
 
 
-class Cluster:
+class Cluster(ClusterApi):
     """A running cluster. Everything here blocks, with a deadline.
 
     Args:
@@ -149,81 +146,18 @@ class Cluster:
         partial.write_text(json.dumps([{"at": at, "generation": generation, **fault} for fault in faults]))
         partial.replace(self._late_faults)
 
-    # --- what the head says ---
-
-    def get(self, path: str) -> Any:
-        """GET a JSON body from the head, whatever the status."""
-        return httpx2.get(self.url + path, timeout=30).json()
-
-    def view(self) -> dict[str, Any]:
-        """`/cluster`."""
-        return self.get("/cluster")
-
-    def pids(self) -> dict[int, int]:
-        """The runners' pids by rank; those that run."""
-        return {rank["rank"]: rank["pid"] for rank in self.view()["ranks"] if rank["pid"] is not None}
-
-    def node_of(self, rank: int) -> str:
-        """Where a rank runs now."""
-        return next(one["node"] for one in self.view()["ranks"] if one["rank"] == rank)
-
-    def rank_on(self, node: str) -> int:
-        """The first rank of a node."""
-        return next(one["rank"] for one in self.view()["ranks"] if one["node"] == node)
-
-    def wait_state(self, state: str, deadline_s: float = READY_DEADLINE_S) -> dict[str, Any]:
-        """Wait until the group is in a state; return the view."""
-        view: dict[str, Any] = {}
-
-        def holds() -> bool:
-            assert self.head.exit_code is None, self.head.log
-            view.update(self.view())
-            return view["state"] == state
-
-        try:
-            wait_until(holds, f"the group is {state}", deadline_s)
-        except AssertionError as problem:
-            raise AssertionError(f"{problem}; it is {view}\n{self.logs()}") from None
-        return view
-
-    def wait_ready(self, generation: int = 1, deadline_s: float = READY_DEADLINE_S) -> dict[str, Any]:
-        """Wait until this generation, or a later one, serves; return the view."""
-        view: dict[str, Any] = {}
-
-        def is_ready() -> bool:
-            assert self.head.exit_code is None, self.head.log
-            view.update(self.view())
-            return view["state"] == "ready" and view["generation"] >= generation
-
-        try:
-            wait_until(is_ready, f"generation {generation} is ready", deadline_s)
-        except AssertionError as problem:
-            raise AssertionError(f"{problem}; it is {view}\n{self.logs()}") from None
-        return view
-
-    def incidents(self) -> list[dict[str, Any]]:
-        """`/incidents`, newest first."""
-        return self.get("/incidents")["incidents"]
-
-    # --- clients ---
-
-    def stream(self, max_tokens: int = 100_000) -> StreamingClient:
-        """Start a streaming client; return it when tokens come."""
-        client = StreamingClient(self.url, max_tokens)
-        client.wait_tokens()
-        return client
-
-    def assert_serves(self, max_tokens: int = 3) -> None:
-        """A new request is answered; it waits for a restarting group as any client's does."""
-        client = StreamingClient(self.url, max_tokens)
-        client.assert_finished()
-        assert client.tokens == max_tokens, client.described()
-
     # --- the end ---
 
+    def repair(self) -> None:
+        """Bring back what an earlier test took away."""
+        for node in self.nodes:
+            self.go_on(node)
+            if self.agents[node].exit_code is not None:
+                self.start(node)
+
     def logs(self) -> str:
-        """Every process's log."""
-        return "\n".join(f"--- {name}\n{self.log(name)[-4000:]}" for name in (HEAD, *self.agents))
+        """The end of every process's log."""
+        return "\n".join(f"--- {name}\n{self.log(name)[-6000:]}" for name in (HEAD, *self.agents))
 
     def zombies(self) -> list[str]:
         """Dead processes that their living parents in this cluster left unreaped."""
