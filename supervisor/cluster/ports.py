@@ -31,11 +31,14 @@ def bound_socket(address: str, port: int = 0) -> socket.socket:
     """Return a TCP socket bound to an IPv4 or IPv6 address (with `%scope` if it needs one); any free port for 0.
 
     Raises:
-        OSError: With the system's errno; `socket.gaierror` when `address` is no address.
+        OSError: With the system's errno; EINVAL when `address` is no address.
     """
-    family, kind, protocol, _, place = socket.getaddrinfo(
-        address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-    )[0]
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError) as exc:
+        # Its numbers are not those of errno.
+        raise OSError(errno.EINVAL, f"{address!r} is no IP address") from exc
+    family, kind, protocol, _, place = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.bind(place)

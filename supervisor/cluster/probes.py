@@ -58,8 +58,6 @@ class Probes:
             listener = bound_socket(request.address)
             listener.setblocking(False)
             listener.listen(_BACKLOG)
-        except socket.gaierror:
-            return ProbeOpened(0, errno.EINVAL)
         except OSError as exc:
             return ProbeOpened(0, exc.errno)
         open_s = min(max(0.0, request.open_s), self._max_open_s)
@@ -137,8 +135,7 @@ async def _connection(request: ProbeEdge) -> AsyncGenerator[socket.socket]:
             else bound_socket(request.from_address)
         )
     except OSError as exc:
-        number = None if isinstance(exc, socket.gaierror) else exc.errno
-        raise _NoWay(f"it cannot connect from {request.from_address}", number) from exc
+        raise _NoWay(f"it cannot connect from {request.from_address}", exc.errno) from exc
     with ours:
         ours.setblocking(False)
         await asyncio.get_running_loop().sock_connect(ours, place)
