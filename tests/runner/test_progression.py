@@ -35,7 +35,7 @@ def test_a_word_costs_no_token_anything() -> None:
         progression.leave()
         progression.enter(Activity.AGREEING, "plan")
         progression.leave()
-    # Measured 1.5 us for the four of a token; the bound is for a machine with other work.
+    # Measured 2 us for the four of a token; the bound is for a machine with other work.
     assert (time.perf_counter() - begun_at) / 10_000 < 100e-6
 
 
