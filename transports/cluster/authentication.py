@@ -12,6 +12,7 @@ from transports.cluster.bus_sockets import ZAP_DOMAIN, new_socket
 _ADDRESS = "inproc://zeromq.zap.01"
 _REQUEST_FRAMES = 7
 _KEY_BYTES = 32
+_KNOWN_S = 0.5
 
 
 class Authenticator:
@@ -35,6 +36,7 @@ class Authenticator:
         self._refused = refused
         self._limits = limits
         self._punished_until: dict[str, float] = {}
+        self._known: dict[str, tuple[str | None, float]] = {}
         self.socket = new_socket(context, zmq.REP, limits)
         self.socket.bind(_ADDRESS)
 
@@ -48,6 +50,20 @@ class Authenticator:
         self.socket.send_multipart([b"1.0", request_id, status, text, user, b""])
         if refusal is not None:
             self._refused(frames[3].decode("ascii", "replace") if len(frames) > 3 else "?", refusal)
+
+    def node_of(self, key: str) -> str | None:
+        """Return the node's name for a key in Z85 that was let in, None when it is not trusted any more.
+
+        An answer may be half a second old: this is asked for each packet, and `trusted` may have to read a file.
+        """
+        now = time.monotonic()
+        name, until = self._known.get(key, (None, 0.0))
+        if now < until:
+            return name
+        name = self._trusted(key.encode())
+        self._known = {one: known for one, known in self._known.items() if now < known[1]}
+        self._known[key] = (name, now + _KNOWN_S)
+        return name
 
     def punish(self, key: str) -> None:
         """Refuse this key, in Z85, for `penalty_s`."""

@@ -18,7 +18,8 @@ class BusLimits(msgspec.Struct, frozen=True):
         max_queued_packets: Packets of one connection inside ZeroMQ, in each direction.
         max_kept_events: Events that a head can repeat, and that a node holds back while one before them is missing.
         max_kept_event_bytes: Their bytes.
-        max_unproven_connections: Connections that have not said anything valid yet; the oldest is cut for the next.
+        max_unproven_connections: Connections that have not shown a key yet; the oldest is cut for the next. A whole
+            cluster comes back at once when its head starts again.
         max_refusals_logged_per_s: Refusals reported; the next report counts the others.
         heartbeat_s: Period of a node's heartbeats. The head answers each.
         node_silence_s: A peer that was not heard for this long is gone.
@@ -39,7 +40,7 @@ class BusLimits(msgspec.Struct, frozen=True):
     max_queued_packets: int = 256
     max_kept_events: int = 1024
     max_kept_event_bytes: int = 32 * _MEBIBYTE
-    max_unproven_connections: int = 128
+    max_unproven_connections: int = 512
     max_refusals_logged_per_s: int = 5
     heartbeat_s: float = 0.5
     node_silence_s: float = 5.0

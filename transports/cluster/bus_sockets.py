@@ -51,6 +51,8 @@ def serve_with(made: zmq.Socket[bytes], keys: KeyPair, limits: BusLimits) -> Non
     made.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
     made.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     made.setsockopt(zmq.MAXMSGSIZE, limits.max_packet_bytes)
+    # A restarted head meets its whole cluster at once; whom the queue does not take waits a second or three.
+    made.setsockopt(zmq.BACKLOG, limits.max_unproven_connections)
 
 
 def connect_with(made: zmq.Socket[bytes], keys: KeyPair, head_key: bytes, limits: BusLimits) -> None:
@@ -81,8 +83,8 @@ class Monitor:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], watched: zmq.Socket[bytes]) -> None:
         self._watched = watched
         address = f"inproc://monitor-{next(_monitor_numbers)}"
-        watched.monitor(address, _MONITORED)
         self.socket = context.socket(zmq.PAIR)
+        watched.monitor(address, _MONITORED)
         self.socket.setsockopt(zmq.LINGER, 0)
         # With a limit, ZeroMQ's I/O thread would wait for us to read, and we for it when the socket is closed.
         self.socket.setsockopt(zmq.RCVHWM, 0)

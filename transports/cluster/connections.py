@@ -20,6 +20,7 @@ class Connection:
     heard_at: float
     key: str = ""
     routing_id: bytes = b""
+    cut_because: str = ""
 
     @property
     def is_proven(self) -> bool:
@@ -57,9 +58,7 @@ class Connections:
         connection = Connection(descriptor, address, now, now)
         self._by_descriptor[descriptor] = self._unproven[descriptor] = connection
         if len(self._unproven) > self._limits.max_unproven_connections:
-            oldest = next(iter(self._unproven))
-            del self._unproven[oldest]
-            self._cut(oldest)
+            self._end(next(iter(self._unproven.values())), "too many connections have not shown a key yet")
 
     def closed(self, descriptor: int) -> Connection | None:
         """The connection is gone; return what was known of it."""
@@ -83,14 +82,22 @@ class Connections:
         connection.key, connection.routing_id, connection.heard_at = key, routing_id, now
         return connection
 
+    def proven(self) -> list[Connection]:
+        """Return those whose peer showed a key."""
+        return [connection for connection in self._by_descriptor.values() if connection.is_proven]
+
     def cut_overdue(self, now: float) -> None:
         """Cut those that prove nothing in time, and those that went silent: their peers are gone, or up to no good."""
         for connection in list(self._by_descriptor.values()):
-            if connection.is_proven:
-                overdue = not self._may_be_silent and now - connection.heard_at > 2 * self._limits.node_silence_s
-            else:
-                overdue = now - connection.accepted_at > 2 * self._limits.handshake_s
-            if overdue:
-                self._unproven.pop(connection.descriptor, None)
-                connection.heard_at = connection.accepted_at = now
-                self._cut(connection.descriptor)
+            if connection.cut_because:
+                continue
+            if not connection.is_proven and now - connection.accepted_at > 2 * self._limits.handshake_s:
+                self._end(connection, "it did not show a key in time")
+            silent_s = now - connection.heard_at
+            if connection.is_proven and not self._may_be_silent and silent_s > 2 * self._limits.node_silence_s:
+                self._end(connection, "it was silent")
+
+    def _end(self, connection: Connection, because: str) -> None:
+        self._unproven.pop(connection.descriptor, None)
+        connection.cut_because = because
+        self._cut(connection.descriptor)

@@ -28,6 +28,7 @@ from transports.cluster.requests import NodeAnswer, NodeRequest
 _SUBSCRIBE_TO_ALL = b"\x01"
 _UNSUBSCRIBE_FROM_ALL = b"\x00"
 _LOOK_AT_STRANGERS_S = 0.5
+_WITHDRAWN = "its key is not trusted any more"
 
 
 class HeadBus:
@@ -39,8 +40,8 @@ class HeadBus:
         address: A name or numeric address of this machine; `0.0.0.0` or `::` for all.
         port: Where nodes connect; the next one is for events. 0 takes two that are free.
         keys: The head's own.
-        trusted: Gives the node's name for a public key in Z85, None for a stranger's. Asked at each connection and
-            at each packet, so that a key can be withdrawn at any time.
+        trusted: Gives the node's name for a public key in Z85, None for a stranger's. Asked again every half second,
+            so that a key can be withdrawn at any time.
         observer: Told everything.
         limits: Every limit of the bus.
 
@@ -59,7 +60,6 @@ class HeadBus:
         limits: BusLimits | None = None,
     ) -> None:
         self._limits = limits = within_descriptors(limits or BusLimits())
-        self._trusted = trusted
         self._observer = observer
         self._gate = RefusalGate(limits.max_refusals_logged_per_s)
         self._log = EventLog(time.time_ns() >> 10, limits)
@@ -185,6 +185,10 @@ class HeadBus:
             now = time.monotonic()
             for listener in (self._nodes, self._events):
                 listener.connections.cut_overdue(now)
+                for connection in listener.connections.proven():
+                    if self._authenticator.node_of(connection.key) is None:
+                        sender = Sender(connection.key, connection.address, connection)
+                        self._throw_out(listener, sender, None, _WITHDRAWN)
             untold = self._gate.untold(now)
             if untold:
                 self._observer.on_refused("several addresses", f"{untold} more refusals within a second")
@@ -198,10 +202,10 @@ class HeadBus:
     def _take(self, frames: list[zmq.Frame]) -> None:
         now = time.monotonic()
         sender = self._nodes.sender_of(frames[-1], frames[0].bytes, now)
-        node = self._trusted(sender.key.encode())
+        node = self._authenticator.node_of(sender.key)
         problem: str | None = None
         if node is None:
-            problem = "its key is not trusted any more"
+            problem = _WITHDRAWN
         elif len(frames) != 2:
             problem = f"it sent a packet of {len(frames) - 1} frames"
         else:
@@ -224,7 +228,7 @@ class HeadBus:
         if len(frames) == 1 and asked == _SUBSCRIBE_TO_ALL:
             self._events.socket.setsockopt(zmq.SUBSCRIBE, b"")
         else:
-            node = self._trusted(sender.key.encode())
+            node = self._authenticator.node_of(sender.key)
             self._throw_out(self._events, sender, node, "it subscribed to something else than all events")
 
     def _throw_out(self, listener: Listener, sender: Sender, node: str | None, reason: str) -> None:

@@ -131,7 +131,9 @@ class Listener:
         connection = self.connections.closed(descriptor)
         if connection is None or connection.is_proven:
             return
-        if failure is None:
+        if connection.cut_because:
+            self._refused(connection.address, connection.cut_because)
+        elif failure is None:
             self._refused(connection.address, "what it sent is not ZeroMQ's protocol, or more than a packet may have")
         elif failure:
             self._refused(connection.address, failure)

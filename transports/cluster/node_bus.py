@@ -34,6 +34,7 @@ class NodeBus:
         limits: Every limit of the bus. A head's `Welcome` replaces the periods of heartbeats and silence.
         from_address: The numeric address to connect from, None for the system's choice.
         pause_s: Asked after each failed try for the pause before the next; `limits.reconnect_s` by default.
+        context: One that many nodes of a simulation share, which stays the caller's; None for one of its own.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class NodeBus:
         observer: NodeBusObserver,
         limits: BusLimits | None = None,
         from_address: str | None = None,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
         pause_s: Callable[[], float] | None = None,
     ) -> None:
         self._head = head
@@ -56,6 +58,7 @@ class NodeBus:
         self._observer = observer
         self._limits = limits or BusLimits()
         self._from_address = from_address
+        self._context = context
         self._pause_s = pause_s or (lambda: self._limits.reconnect_s)
         self._sessions = NodeSessions(hello, observer, self._limits)
         self._wanted = anyio.Event()
@@ -80,6 +83,9 @@ class NodeBus:
 
         Kept while the head is away. When another session begins (the head started again or forgot this node, or more
         is queued than the limits allow), what the old one still had is dropped: the new `Hello` tells the state.
+
+        Raises:
+            MessageTooLong: It is longer than `max_message_bytes`.
         """
         self._sessions.queue(message)
         self._wanted.set()
@@ -91,14 +97,15 @@ class NodeBus:
 
     async def run(self) -> None:
         """Reach the head, and reach it again, until cancelled."""
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context = self._context or zmq.Context()
         try:
             while True:
                 self._retry = anyio.Event()
                 self._observer.on_unreachable(await self._try(context))
                 await self._pause()
         finally:
-            context.destroy(linger=0)
+            if self._context is None:
+                context.destroy(linger=0)
 
     async def _pause(self) -> None:
         if self._sessions.is_permanently_refused:

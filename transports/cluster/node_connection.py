@@ -28,6 +28,9 @@ class NodeConnection:
         head_key: The head's public key in Z85.
         limits: The bus's limits.
         from_address: The numeric address to connect from, None for the system's choice.
+
+    Raises:
+        OSError: The sockets cannot be had, or the addresses are none.
     """
 
     def __init__(
@@ -42,21 +45,27 @@ class NodeConnection:
         from_address: str | None,
     ) -> None:
         self._where = f"{address} port {port}"
-        self.dealer = new_socket(context, zmq.DEALER, limits)
-        self.subscriber = new_socket(context, zmq.SUB, limits)
-        for one in (self.dealer, self.subscriber):
-            connect_with(one, keys, head_key, limits)
-            one.setsockopt(zmq.IPV6, int(":" in address))
-        # What cannot be sent at once stays in the link.
-        self.dealer.setsockopt(zmq.IMMEDIATE, 1)
-        self.dealer.setsockopt(zmq.RECONNECT_IVL, -1)
-        self.subscriber.setsockopt(zmq.RECONNECT_IVL, max(1, round(limits.reconnect_s * 1000)))
-        self.subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-        self.monitor = Monitor(context, self.dealer)
         self.is_connected = False
         self.is_open = False
-        self.dealer.connect(endpoint(address, port, from_address))
-        self.subscriber.connect(endpoint(address, port + 1, from_address))
+        sockets: list[zmq.Socket[bytes]] = []
+        try:
+            for kind in (zmq.DEALER, zmq.SUB):
+                sockets.append(new_socket(context, kind, limits))
+                connect_with(sockets[-1], keys, head_key, limits)
+                sockets[-1].setsockopt(zmq.IPV6, int(":" in address))
+            self.dealer, self.subscriber = sockets
+            # What cannot be sent at once stays in the link.
+            self.dealer.setsockopt(zmq.IMMEDIATE, 1)
+            self.dealer.setsockopt(zmq.RECONNECT_IVL, -1)
+            self.subscriber.setsockopt(zmq.RECONNECT_IVL, max(1, round(limits.reconnect_s * 1000)))
+            self.subscriber.setsockopt(zmq.SUBSCRIBE, b"")
+            self.monitor = Monitor(context, self.dealer)
+            self.dealer.connect(endpoint(address, port, from_address))
+            self.subscriber.connect(endpoint(address, port + 1, from_address))
+        except zmq.ZMQError as exc:
+            for made in sockets:
+                made.close()
+            raise OSError(exc.errno, exc.strerror) from exc
 
     def close(self) -> None:
         """Close both sockets."""

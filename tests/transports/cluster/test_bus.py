@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 
 import anyio
 import pytest
@@ -35,7 +36,8 @@ CONFIGURE = Configure(0, 1, 1, "engine:Engine", "", "tensor", "none", 1, 1, 1.0)
 
 async def test_a_node_says_hello_and_both_sides_talk_in_order():
     async with running_cluster() as cluster:
-        node = await cluster.joined("n1", from_address="127.0.0.2")
+        # macOS has no second loopback address unless somebody made it.
+        node = await cluster.joined("n1", from_address="127.0.0.2" if sys.platform == "linux" else "127.0.0.1")
         assert [name for name, _ in cluster.record.hellos] == ["n1"]
         for number in range(1000):
             node.bus.send(started(number))

@@ -14,6 +14,7 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.transports.cluster.bus_harness import (
     Cluster,
     Node,
+    changed,
     eventually,
     ordered,
     running_cluster,
@@ -89,6 +90,9 @@ async def test_a_withdrawn_key_ends_at_the_next_word():
         cluster.trusted.clear()
         await eventually(lambda: any("not trusted any more" in why for _, why in cluster.record.refusals), "the end")
         await eventually(lambda: any("refuses this node's key" in error for error in node.record.errors), "its trouble")
+        cluster.head.publish(changed(1))
+        await anyio.sleep(0.1)
+        assert node.record.events == []
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
