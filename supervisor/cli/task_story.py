@@ -27,7 +27,7 @@ def task_story(task: TaskRecord) -> Group:
 def _sentence(task: TaskRecord) -> str:
     match task.outcome:
         case None:
-            return "It has not ended, or its daemon was killed before it could say how."
+            return "It has not ended, or its daemon was killed and has not been started again."
         case TaskOutcome.FINISHED:
             return "It ended well."
         case TaskOutcome.CANCELLED:

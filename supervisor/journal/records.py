@@ -41,7 +41,8 @@ class GenerationRecord(msgspec.Struct, frozen=True, kw_only=True):
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One request or run of a program, from its start to its terminal event. Written at both.
 
-    `outcome` None means that it has not ended. `detail` is the finish reason, the rejection, or the verdict's sentence.
+    `outcome` None means that it has not ended, as far as its writer knew: who opens the journal after a writer that was
+    killed ends its tasks. `detail` is the finish reason, the rejection, the verdict's sentence, or that kill.
     """
 
     run_id: str

@@ -12,7 +12,7 @@ import psutil
 
 from diagnostics.incident import Incident
 from supervisor.journal.database import is_corruption, open_for_writing
-from supervisor.journal.records import CapturedLog, Record, TaskRecord
+from supervisor.journal.records import CapturedLog, Record, TaskOutcome, TaskRecord
 from supervisor.journal.rows import row_of
 from supervisor.journal.schema import TABLES, TAGGED_TABLES
 from supervisor.journal.tags import column_of, tag_names
@@ -163,7 +163,10 @@ class Store:
         self.tag_names = tag_names(name for (name,) in found)
 
     def _note_the_killed(self) -> list[Finding]:
-        """Sign in, and close the entries of writers that ended without signing out."""
+        """Sign in, and close the entries of writers that ended without signing out: no task stays without an end.
+
+        Nobody knows when such a task ended; what is written is when that was found out.
+        """
         connection = self.connection
         found: list[Finding] = []
         connection.execute("BEGIN IMMEDIATE")
@@ -178,7 +181,12 @@ class Store:
                 "of its records, the last tenth of a second may be missing"
             )
             found.append(Finding("journal_unclean_end", sentence))
-            connection.execute("UPDATE writers SET closed_at = ?, clean = 0 WHERE run_id = ?", (time.time(), run_id))
+            now = time.time()
+            connection.execute("UPDATE writers SET closed_at = ?, clean = 0 WHERE run_id = ?", (now, run_id))
+            connection.execute(
+                "UPDATE tasks SET ended_at = ?, outcome = ?, detail = ? WHERE run_id = ? AND outcome IS NULL",
+                (now, TaskOutcome.FAILED, f"The ringwarden that served it (pid {pid}) was killed.", run_id),
+            )
         connection.execute(
             "INSERT INTO writers (run_id, pid, opened_at) VALUES (?, ?, ?) "
             "ON CONFLICT (run_id) DO UPDATE SET closed_at = NULL, clean = NULL",
@@ -215,6 +223,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _is_alive(pid: int, opened_at: float) -> bool:
     """Return whether the process that wrote its pid then still runs; another one may have got the number since."""
     try:
-        return psutil.Process(pid).create_time() <= opened_at + 1.0
+        process = psutil.Process(pid)
+        return process.create_time() <= opened_at + 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
