@@ -25,6 +25,7 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
         config = DEFAULT_CONFIG
     settings = load_settings(flags, os.environ, config)
     # Only now: `ringwarden --help` and a refused setting need no web server.
+    from supervisor.cluster.head import HeadOvertaken  # noqa: PLC0415
     from supervisor.cluster.head_daemon import run_head  # noqa: PLC0415
     from supervisor.cluster.key_store import KeyStoreError  # noqa: PLC0415
     from supervisor.daemon import run_daemon  # noqa: PLC0415
@@ -39,6 +40,8 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
         message = f"nodes cannot be listened for on {where}: {problem.strerror or problem}"
         remedy = "Another head may run there: stop it, or choose another --bus-port"
         raise CommandError(message, remedy, ExitCode.UNAVAILABLE) from problem
+    except HeadOvertaken as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
     except KeyStoreError as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except CannotListen as problem:

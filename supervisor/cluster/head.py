@@ -43,7 +43,9 @@ _INCIDENTS_TOLD = 16
 
 
 class HeadOvertaken(Exception):
-    """This head must not go on: its cluster has a later one. The text is one sentence."""
+    """This head must not go on: its cluster has a later one. The text says how it knows; `remedy` is for a person."""
+
+    remedy = "Let the newer head go on. There is one head for each cluster; start it from its newest state folder only."
 
 
 class Head:
@@ -98,17 +100,23 @@ class Head:
         self._api_url = url
 
     async def run(self) -> None:
-        """Serve the bus and watch the nodes, until cancelled.
-
-        Raises:
-            HeadOvertaken: A node belongs to a later head of this cluster.
-        """
+        """Serve the bus and watch the nodes, until cancelled."""
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self.bus.run)
             self._tasks.start_soon(self._watch)
-            await self._stand_down.wait()
-            self._tasks.cancel_scope.cancel()
-        raise HeadOvertaken(self._overtaken)
+
+    async def until_overtaken(self) -> None:
+        """Return when a node has shown that its cluster has a later head: end what runs, then leave."""
+        await self._stand_down.wait()
+
+    def check(self) -> None:
+        """Raise what the head has to end with.
+
+        Raises:
+            HeadOvertaken: A node has followed a later head of this cluster.
+        """
+        if self._overtaken:
+            raise HeadOvertaken(self._overtaken)
 
     async def _watch(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from supervisor.core.rank_places import PlacementWish
 from supervisor.daemon import empty_folder, group_log, group_spec, guarded, serve_group, supervise_group
 from supervisor.exit_code import ExitCode
 from supervisor.group_log import GroupLog
+from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.hostfile import read_hosts
 from supervisor.journal.database import JournalUnusable
@@ -54,6 +55,7 @@ def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
         CannotListen: The API's address is taken or cannot be listened on.
         BusCannotListen: The bus's address is: mostly another head.
         KeyStoreError: The keys cannot be read.
+        HeadOvertaken: Its cluster has a later head; the group was stopped.
     """
     configure_log()
     state = StateDirectory(settings.state_dir)
@@ -95,6 +97,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(head.run)
+        tasks.start_soon(_stand_down, head, group)
         tasks.start_soon(announce_head, settings, head)
         if own is not None:
             tasks.start_soon(own.run)
@@ -109,7 +112,15 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
             on_listening=head.announce_api,
         )
         tasks.cancel_scope.cancel()
+    head.check()
     return ExitCode.OK
+
+
+async def _stand_down(head: Head, group: GroupSupervisor) -> None:
+    """A head that was overtaken ends its requests and its ranks in order: nobody else would."""
+    await head.until_overtaken()
+    logger.error("this head stands down: its cluster has a later one")
+    group.stop()
 
 
 def _head(settings: Settings, kept: Keeping, roster: Roster, log: GroupLog) -> Head:
