@@ -54,7 +54,7 @@ async def test_a_rank_stopped_while_decoding_is_named_within_its_learned_budget(
         took_s = time.monotonic() - stopped_at
         assert (error.incident.cause, error.incident.rank) == (Cause.STALLED, rank), error.incident
         (budget_s,) = re.findall(r"budget ([\d.]+) s, learned", error.incident.message)
-        # What comes on top: looking, the way down, the verdict, and the other engineers of this machine.
+        # What comes on top: looking, the way down, the verdict, and a busy machine.
         assert took_s < float(budget_s) + 5.0
         assert "collective '" in error.incident.message
         assert error.incident.message.endswith("its process is stopped.")
