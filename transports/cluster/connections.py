@@ -50,6 +50,7 @@ class Connections:
         self._cut = cut
         self._lost = lost
         self._may_be_silent = may_be_silent
+        self.spoken = 0
         self._by_descriptor: dict[int, Connection] = {}
         self._unproven: dict[int, Connection] = {}
 
@@ -77,7 +78,9 @@ class Connections:
             # A late frame of an earlier connection with this descriptor was taken for one of this.
             self._lost(connection)
             connection = Connection(descriptor, connection.address, connection.accepted_at, now)
+            self.spoken -= 1
             self._by_descriptor[descriptor] = connection
+        self.spoken += not connection.is_proven
         self._unproven.pop(descriptor, None)
         connection.key, connection.routing_id, connection.heard_at = key, routing_id, now
         return connection

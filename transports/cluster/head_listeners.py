@@ -68,6 +68,7 @@ class Listener:
         self.port = 0
         self._refused = refused
         self._failure: str | None = None
+        self._handshakes = 0
         self.connections = Connections(limits, self._cut_descriptor, closed, may_be_silent=kind == zmq.XPUB)
 
     def bind(self, address: str, port: int) -> None:
@@ -113,11 +114,11 @@ class Listener:
                 self._failure = _PROTOCOL_ERRORS.get(value, f"it broke the ZeroMQ protocol ({value:#x})")
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL if value == errno.EAGAIN:
                 self._failure = "it did not finish the handshake in time"
-            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._failure = "its connection ended before it showed a key"
-            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                # The authenticator has told about it.
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                # It hung up, or the authenticator has told about it.
                 self._failure = ""
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._handshakes += 1
             case zmq.EVENT_DISCONNECTED:
                 self._disconnected(value)
             case zmq.EVENT_ACCEPT_FAILED:
@@ -133,6 +134,9 @@ class Listener:
             return
         if connection.cut_because:
             self._refused(connection.address, connection.cut_because)
+        elif failure is None and self._handshakes > self.connections.spoken:
+            # A node closed it before its first word was read: ZeroMQ does not tell whose handshake it was.
+            self._handshakes -= 1
         elif failure is None:
             self._refused(connection.address, "what it sent is not ZeroMQ's protocol, or more than a packet may have")
         elif failure:

@@ -1,5 +1,7 @@
 """How far away a peer is, and how far its clock is off, from the stamps in heartbeats. Without a clock of its own."""
 
+from math import isfinite
+
 
 class PeerClock:
     """The arithmetic of RFC 5905, section 8, on monotonic clocks; the figures of the fastest of the last exchanges."""
@@ -23,6 +25,8 @@ class PeerClock:
 
     def heard(self, sent_at_s: float, echo_s: float | None, held_s: float, now: float) -> None:
         """Take a heartbeat: the peer's stamp, and ours that it heard last, `held_s` before it sent this."""
+        if not isfinite(sent_at_s):
+            return
         self._peer_sent_at_s, self._received_at_s = sent_at_s, now
         if echo_s is None or not 0 <= held_s <= now - echo_s:
             return
