@@ -115,7 +115,8 @@ class Group:
         return self._become_ready(now)
 
     def _placed(self, placed: Placed) -> Sequence[GroupAction]:
-        if placed.generation == self.generation and self.state in (GroupState.STARTING, GroupState.RESTARTING):
+        starting = self.state in (GroupState.STARTING, GroupState.RESTARTING)
+        if placed.generation == self.generation and starting and not self._certificates and not self._ready:
             self._take_places(placed)
         return ()
 
