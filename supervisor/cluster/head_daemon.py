@@ -71,7 +71,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
     head = _head(settings, kept, roster, log)
     own = _own_node(settings, kept, guard, head, log, announce)
     last_generation = _last_generation(kept.state)
-    spec = group_spec(settings, model_name(settings.model), Path(), empty_folder(kept.state.path / "plans"))
+    spec = group_spec(settings, model_name(settings.model), Path(), Path())
     wish = _wish(settings)
     starter = ClusterStarter(
         spec=spec,
@@ -86,6 +86,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
             roster=roster,
             line=head.line,
             last_generation=last_generation,
+            incidents=log.incidents.newest_first,
             wait_s=settings.adoption_wait_s,
         ).find,
         limits=StartLimits(),
