@@ -99,7 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 10.0
     prefill_step_tokens: Annotated[int, Meta(ge=1, le=65_536, description="prompt tokens computed at once")] = 512
 
-    start_timeout_s: Annotated[float, Meta(gt=0, le=86_400, description="from spawn to ready")] = 600.0
+    start_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="longest silence before ready of a rank that waits for no other")
+    ] = 600.0
     drain_deadline_s: Annotated[float, Meta(gt=0, le=60, description="to read a dead runner's last output")] = 0.25
     verdict_settle_s: Annotated[float, Meta(ge=0, le=60, description="to wait for other ranks' certificates")] = 0.5
     fatal_grace_s: Annotated[

@@ -121,6 +121,23 @@ def test_nobody_is_watched_after_the_end() -> None:
     assert watchdog.deadline is None
 
 
+def test_ten_idle_minutes_between_two_requests_are_no_hang() -> None:
+    budgets = StallBudgets(LIMITS)
+    watchdog, now = ProgressWatchdog(budgets), 0.0
+    watchdog.begin(1, now)
+    watchdog.busy(now, is_busy=True)
+    for step in range(30):
+        now += 0.25
+        watchdog.progress(0, Progress(step, Activity.DECODE), now)
+    assert budgets.of(Activity.DECODE).is_learned
+    watchdog.busy(now, is_busy=False)
+    for second in range(600):
+        assert not watchdog.is_stalled(now + second)
+    watchdog.busy(now + 600.0, is_busy=True)
+    assert not watchdog.is_stalled(now + 600.0)
+    assert watchdog.deadline == now + 600.0 + budgets.of(Activity.DECODE).limit_s
+
+
 def test_idle_time_teaches_nothing() -> None:
     budgets = StallBudgets(LIMITS)
     watchdog = ProgressWatchdog(budgets)
