@@ -10,10 +10,13 @@ from diagnostics.cause import Cause
 from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.verdict import fold
 from supervisor.core.group_messages import DeclareVerdict
+from supervisor.core.restart import RestartAfter
 from supervisor.incident_report import group_incident, runner_incident, stopped_incident
 from supervisor.launch import GroupSpec
 from supervisor.observers import GroupObserver
 from transports.messages import RunnerFailed
+
+_UNSEEN = "The head was away at that time."
 
 
 class CurrentIncident:
@@ -60,6 +63,17 @@ class CurrentIncident:
             expected_start_s=expected_start_s,
         )
         return self._publish(incident)
+
+    def declare_unseen(self, certificates: Sequence[DeathCertificate], expected_start_s: float) -> Incident:
+        """Make the incident of a generation that failed before this supervisor began. Its requests ended with its head.
+
+        A recovery is counted from now: nobody knows how long ago that was on another node's clock.
+        """
+        for certificate in certificates:
+            self.runner_failed(certificate)
+        verdict = fold(certificates, self._spec.world_size, name_nodes=True)
+        verdict = msgspec.structs.replace(verdict, sentence=f"{verdict.sentence} {_UNSEEN}")
+        return self.declare(DeclareVerdict(verdict, tuple(certificates), RestartAfter(0.0)), (), expected_start_s)
 
     def declare_stopped(self, generation: int, task_ids: Sequence[str]) -> Incident:
         """Make the incident of tasks that are in flight when the service is asked to stop."""

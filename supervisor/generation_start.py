@@ -17,10 +17,14 @@ class PreparedGeneration(NamedTuple):
 
 
 class Earlier(NamedTuple):
-    """What an earlier supervisor left: the last generation that it started, and its ranks when they serve still."""
+    """What an earlier supervisor left: the last generation that it started, and its ranks when they serve still.
+
+    `deaths` are those of that generation which nobody has told of yet.
+    """
 
     last_generation: int = 0
     running: PreparedGeneration | None = None
+    deaths: tuple[DeathCertificate, ...] = ()
 
 
 class CannotPlace(Exception):

@@ -214,14 +214,16 @@ class GroupSupervisor:
 
     async def _begin(self) -> None:
         earlier = await self._starter.earlier(self._reports)
+        if earlier.deaths:
+            self._incident.declare_unseen(earlier.deaths, self._start_s)
         if earlier.running is None:
             self._feed(machine.Start(earlier.last_generation))
             return
         self.spec, ranks = earlier.running
         over_nodes = _over_nodes(ranks)
-        self._feed(machine.Adopt(earlier.last_generation, len(ranks), over_nodes))
         self._incident.begin_generation(self.spec, over_nodes=over_nodes)
         self._observer.on_generation(earlier.last_generation, self.spec.model_id, len(ranks))
+        self._feed(machine.Adopt(earlier.last_generation, len(ranks), over_nodes))
         self._run_ranks(ranks)
         self._stalls.begin()
 

@@ -89,12 +89,7 @@ class Agent:
         )
 
     async def run(self, bus: NodeBus) -> None:
-        """Follow the head until stopped, refused for good, or left alone for too long.
-
-        Raises:
-            JoinRefused: The head does not want this node.
-            HeadLost: It was unreachable for longer than the budget; the ranks are gone.
-        """
+        """Follow the head until stopped, refused for good, or left alone for too long; the ranks are gone then."""
         self._bus = bus
         async with anyio.create_task_group() as self._task_group:
             self._task_group.start_soon(self._ranks.run)
@@ -105,6 +100,14 @@ class Agent:
                 self._ranks.stop_all(gracefully=True)
                 await self._ranks.until_gone()
             self._task_group.cancel_scope.cancel()
+
+    def check(self) -> None:
+        """After `run`: raise why it ended, unless it was stopped.
+
+        Raises:
+            JoinRefused: The head does not want this node.
+            HeadLost: It was unreachable for longer than the budget.
+        """
         if self._refused is not None:
             raise self._refused
         if self._lost is not None:

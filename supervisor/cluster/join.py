@@ -103,6 +103,7 @@ async def _follow(
         tasks.start_soon(_write_record, agent, kept.state, announce)
         await agent.run(bus)
         tasks.cancel_scope.cancel()
+    agent.check()
     announce("Left the cluster.")
     return ExitCode.OK
 

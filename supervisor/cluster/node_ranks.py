@@ -138,8 +138,9 @@ class NodeRanks:
                 assert_never(order)
 
     def cancel_tasks(self) -> None:
-        """Cancel every task in flight: whoever asked for them is gone."""
+        """Cancel every task in flight: whoever asked for them is gone, and nobody is owed an end any more."""
         for known in self._ranks.values():
+            known.supervisor.tasks_in_flight(0)
             for task_id in known.open_tasks():
                 with suppress(ChannelFull):
                     known.supervisor.send(CancelTask(task_id))
