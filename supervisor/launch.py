@@ -12,7 +12,15 @@ from transports.markers import new_token
 from transports.messages import Backend, Configure, Parallelism
 
 # The API's secret is none of a runner's business, and a place in somebody else's ring would make MLX join that one.
-_NOT_INHERITED = ("RINGWARDEN_API_KEY", "MLX_RANK", "MLX_HOSTFILE", "MLX_IBV_DEVICES", "MLX_JACCL_")
+_NOT_INHERITED = (
+    "RINGWARDEN_API_KEY",
+    "MLX_RANK",
+    "MLX_WORLD_SIZE",
+    "MLX_HOSTFILE",
+    "MLX_IBV_DEVICES",
+    "MLX_JACCL_",
+    "JACCL_",
+)
 
 
 class GroupSpec(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     from supervisor.cluster.head_daemon import run_head  # noqa: PLC0415
     from supervisor.cluster.key_store import KeyStoreError  # noqa: PLC0415
     from supervisor.daemon import run_daemon  # noqa: PLC0415
+    from supervisor.hostfile import HostfileError  # noqa: PLC0415
     from supervisor.model_error import ModelSourceError  # noqa: PLC0415
     from transports.cluster.bus_errors import BusCannotListen  # noqa: PLC0415
     from transports.http.listening import CannotListen  # noqa: PLC0415
@@ -42,6 +43,8 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
         raise CommandError(message, remedy, ExitCode.UNAVAILABLE) from problem
     except HeadOvertaken as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
+    except HostfileError as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.BAD_DATA) from problem
     except KeyStoreError as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except CannotListen as problem:

@@ -2,49 +2,40 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import anyio
 import msgspec
 
 from diagnostics.cause import Cause
 from diagnostics.evidence import SupervisorFinding
+from supervisor.cluster.line import Line, problem_of
 from supervisor.cluster.node_entry import NodeEntry
 from supervisor.cluster.preflight import check_ring
-from supervisor.cluster.remote_rank import NodeLine, RemoteRank
+from supervisor.cluster.remote_rank import RemoteRank
 from supervisor.cluster.ring_files import generation_files
+from supervisor.cluster.ring_ports import NoPorts, reserve_ports
 from supervisor.cluster.roster import Roster
 from supervisor.cluster.start_failures import start_failures
-from supervisor.cluster.user_hosts import match_hosts
+from supervisor.cluster.user_hosts import wish_with_hosts
 from supervisor.core.model_share import model_needs
 from supervisor.core.placement import DoesNotFit, Placed, place
-from supervisor.core.rank_places import PlacementWish
+from supervisor.core.rank_places import Candidate, PlacementWish
 from supervisor.core.ring_edges import EdgeFailure
 from supervisor.generation_start import CannotPlace, CannotStart, Earlier, PreparedGeneration
 from supervisor.hostfile import Hostfile, HostfileError
 from supervisor.launch import GroupSpec
 from supervisor.observers import RunnerObserver
+from transports.cluster.handshake import Hello
 from transports.cluster.messages import StartRank
 from transports.cluster.requests import (
     ModelPrepared,
     NodeAnswer,
     NodeRequest,
-    PortsReserved,
     PrepareModel,
-    RequestFailed,
-    ReservePorts,
     VerifiedGone,
     VerifyGone,
 )
 from transports.messages import Configure
-
-
-class Line(NodeLine, Protocol):
-    """One node, as a start needs it."""
-
-    async def request(self, request: NodeRequest, deadline_s: float) -> NodeAnswer:
-        """Ask, and wait for the answer; what goes wrong is an answer, too."""
-        ...
 
 
 class StartLimits(msgspec.Struct, frozen=True):
@@ -105,6 +96,7 @@ class ClusterStarter:
         ports = await self._ports(placed, generation)
         plan = plan_of(self._spec, self._model, self._wish)
         files = generation_files(placed, ports)
+        variables = {} if self._hostfile is None else self._hostfile.environment
         spec = msgspec.structs.replace(
             self._spec,
             world_size=len(placed.assignments),
@@ -116,7 +108,7 @@ class ClusterStarter:
             RemoteRank(
                 StartRank(
                     configure_rank(spec, self._model, generation, assignment.rank),
-                    files[assignment.rank].environment,
+                    {**variables, **files[assignment.rank].environment},
                     files[assignment.rank].files,
                     plan,
                 ),
@@ -136,22 +128,23 @@ class ClusterStarter:
             if isinstance(answer, VerifiedGone) and answer.remaining_pids:
                 pids = ", ".join(map(str, answer.remaining_pids))
                 raise CannotPlace(f"Node {node} cannot end the processes {pids} of an earlier generation; reboot it.")
-            if not isinstance(answer, VerifiedGone):
-                self._roster.lost(node, f"it did not say that it is clean: {_problem(answer)}")
+            if isinstance(answer, VerifiedGone):
+                self._roster.has_memory(node, answer.available_memory_bytes)
+            else:
+                self._roster.lost(node, f"it did not say that it is clean: {problem_of(answer)}")
 
     async def _placed(self) -> Placed:
         wish = self._wish_now()
-        named = wish.named or tuple(entry.name for entry in self._roster.entries())
-        self._wait_for_lost(named)
-        wanted = [entry for entry in self._roster.entries() if entry.is_here and entry.name in named]
-        await self._have_model(wanted)
-        known = next((entry.model for entry in wanted if entry.model is not None), None)
-        if known is None:
+        self._wait_for_lost(wish.named)
+        wanted = await self._have_model(wish.named)
+        models = {entry.name: entry.model for entry in wanted if entry.model is not None}
+        if not models:
             raise CannotPlace(_no_model(wanted, wish))
-        needs = model_needs(known)
-        outcome = place(self._roster.candidates(), needs, wish)
+        needs = model_needs(next(iter(models.values())))
+        candidates = [_with_model(one, models.get(one.node)) for one in self._roster.candidates()]
+        outcome = place(candidates, needs, wish)
         if isinstance(outcome, DoesNotFit):
-            raise CannotPlace(f"{outcome.sentence} {outcome.remedy}")
+            raise CannotPlace(_troubled(wanted) or f"{outcome.sentence} {outcome.remedy}")
         return outcome
 
     def _wish_now(self) -> PlacementWish:
@@ -160,56 +153,42 @@ class ClusterStarter:
         if self._hostfile is None:
             return wish
         try:
-            return msgspec.structs.replace(wish, fixed=match_hosts(self._hostfile, self._roster.candidates()))
+            return wish_with_hosts(wish, self._hostfile, self._roster.candidates())
         except HostfileError as problem:
             raise CannotPlace(f"{problem}. {problem.remedy}") from problem
 
     def _wait_for_lost(self, named: Sequence[str]) -> None:
         """A node that was lost a moment ago mostly comes back; to do without it loads the whole model again."""
-        awaited = [entry.name for entry in self._roster.awaited(time.monotonic()) if entry.name in named]
+        awaited = [one.name for one in self._roster.awaited(time.monotonic()) if not named or one.name in named]
         if awaited:
             raise CannotPlace(f"Waiting for the lost node {', '.join(awaited)} to come back.")
 
-    async def _have_model(self, entries: Sequence[NodeEntry]) -> None:
-        missing = [entry.name for entry in entries if entry.model is None]
-        answers = await self._ask_all(missing, PrepareModel(self._model), self._limits.prepare_s)
-        for entry in entries:
-            answer = answers.get(entry.name)
-            if isinstance(answer, ModelPrepared):
-                entry.model, entry.problem = answer, None
-            elif answer is not None:
-                entry.problem = _problem(answer)
+    async def _have_model(self, named: Sequence[str]) -> list[NodeEntry]:
+        """Let every node that is there have it, and those that come meanwhile; return them. No names mean all nodes."""
+        asked: dict[str, Hello] = {}
+        while True:
+            here = [one for one in self._roster.entries() if one.is_here and (not named or one.name in named)]
+            missing = [one for one in here if one.model is None and asked.get(one.name) is not one.hello]
+            if not missing:
+                return here
+            asked.update({entry.name: entry.hello for entry in missing})
+            names = [entry.name for entry in missing]
+            answers = await self._ask_all(names, PrepareModel(self._model), self._limits.prepare_s)
+            for entry in missing:
+                answer = answers[entry.name]
+                if entry.hello is not asked[entry.name]:
+                    continue  # Another agent runs there by now.
+                if isinstance(answer, ModelPrepared):
+                    entry.model, entry.problem = answer, None
+                else:
+                    entry.problem = problem_of(answer)
 
-    async def _ports(self, placed: Placed, generation: int) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = [()] * len(placed.assignments)
-
-        async def reserve(node: str) -> None:
-            own = [one for one in placed.assignments if one.node == node and not one.ports]
-            for address in dict.fromkeys(address for one in own for address in one.addresses):
-                users = [one for one in own if address in one.addresses]
-                answer = await self._line(node).request(ReservePorts(address, len(users)), self._limits.ports_s)
-                if not isinstance(answer, PortsReserved) or len(answer.ports) != len(users):
-                    finding = SupervisorFinding(
-                        Cause.RING_BIND_FAILED, f"could not be started: no port of {address}: {_problem(answer)}"
-                    )
-                    raise _Failed({users[0].rank: finding})
-                for one, port in zip(users, answer.ports, strict=True):
-                    found[one.rank] = (*found[one.rank], port)
-
-        failures: list[_Failed] = []
-
-        async def collect(node: str) -> None:
-            try:
-                await reserve(node)
-            except _Failed as failure:
-                failures.append(failure)
-
-        async with anyio.create_task_group() as tasks:
-            for node in placed.nodes:
-                tasks.start_soon(collect, node)
-        if failures:
-            raise CannotStart(start_failures(placed.assignments, generation, failures[0].findings))
-        return [one.ports or found[one.rank] for one in placed.assignments]
+    async def _ports(self, placed: Placed, generation: int) -> tuple[tuple[int, ...], ...]:
+        try:
+            return await reserve_ports(placed, self._line, self._limits.ports_s)
+        except NoPorts as problem:
+            failures = start_failures(placed.assignments, generation, {problem.rank: problem.finding})
+            raise CannotStart(failures) from problem
 
     async def _check_ring(self, placed: Placed, generation: int) -> None:
         async def request(node: str, wanted: NodeRequest, deadline_s: float) -> NodeAnswer:
@@ -231,12 +210,6 @@ class ClusterStarter:
             for node in nodes:
                 tasks.start_soon(ask, node)
         return answers
-
-
-class _Failed(Exception):
-    def __init__(self, findings: dict[int, SupervisorFinding]) -> None:
-        super().__init__("a rank cannot be started")
-        self.findings = findings
 
 
 def plan_of(spec: GroupSpec, model: str, wish: PlacementWish) -> str:
@@ -263,10 +236,21 @@ def configure_rank(spec: GroupSpec, model: str, generation: int, rank: int) -> C
     )
 
 
+def _with_model(candidate: Candidate, model: ModelPrepared | None) -> Candidate:
+    """A node without the model could start no rank."""
+    has_model = candidate.alive and model is not None
+    return msgspec.structs.replace(candidate, alive=has_model, digest=None if model is None else model.digest)
+
+
+def _troubled(wanted: Sequence[NodeEntry]) -> str | None:
+    entry = next((one for one in wanted if one.problem), None)
+    return None if entry is None else f"Node {entry.name} cannot prepare the model: {entry.problem}."
+
+
 def _no_model(wanted: Sequence[NodeEntry], wish: PlacementWish) -> str:
-    troubled = next((entry for entry in wanted if entry.problem), None)
+    troubled = _troubled(wanted)
     if troubled is not None:
-        return f"Node {troubled.name} cannot prepare the model: {troubled.problem}."
+        return troubled
     if not wish.named:
         return "No node is there yet; join one with `ringwarden join`."
     return f"Waiting for the nodes {', '.join(wish.named)} to join."
@@ -275,9 +259,3 @@ def _no_model(wanted: Sequence[NodeEntry], wish: PlacementWish) -> str:
 def _finding(failure: EdgeFailure) -> SupervisorFinding:
     cause = Cause.RING_BIND_FAILED if failure.step == "listen" else Cause.RING_CONNECT_FAILED
     return SupervisorFinding(cause, f"could not be started: {failure.sentence.rstrip('.')}; {failure.remedy}")
-
-
-def _problem(answer: NodeAnswer) -> str:
-    if isinstance(answer, RequestFailed):
-        return f"{answer.problem}{f' ({answer.remedy})' if answer.remedy else ''}"
-    return f"it answered with {type(answer).__name__}"

@@ -11,8 +11,8 @@ from loguru import logger
 
 from diagnostics.incident import Incident
 from supervisor.cluster.bus_line import BusLine
-from supervisor.cluster.cluster_start import Line
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
+from supervisor.cluster.line import Line
 from supervisor.cluster.own_node import OwnNode
 from supervisor.cluster.roster import Roster
 from supervisor.core.compatibility import compare
@@ -153,7 +153,8 @@ class Head:
             logger.warning("node {}: {}", node, difference.sentence)
         refusing = [difference for difference in differences if difference.refuses]
         if refusing:
-            return Refused(" ".join(one.sentence for one in refusing), refusing[0].remedy, permanent=True)
+            remedies = dict.fromkeys(one.remedy for one in refusing)
+            return Refused(" ".join(one.sentence for one in refusing), " ".join(remedies), permanent=True)
         logger.info("node {} joined: {}, {}", node, hello.facts.hostname, hello.facts.chip)
         self.on_connected(node)
         self._roster.came(node, hello, tuple(one.sentence for one in differences))

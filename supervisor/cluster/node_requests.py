@@ -3,6 +3,7 @@
 from typing import assert_never
 
 import anyio
+import psutil
 
 from supervisor.cluster.node_ranks import NodeRanks
 from supervisor.cluster.ports import free_ports
@@ -73,7 +74,7 @@ class NodeRequests:
         self._ranks.fence(before_generation)
         with anyio.move_on_after(_GONE_WITHIN_S):
             await self._ranks.until_gone(before_generation)
-        return VerifiedGone(self._ranks.pids(before_generation=before_generation))
+        return VerifiedGone(self._ranks.pids(before_generation=before_generation), psutil.virtual_memory().available)
 
     async def _observe(self, generation: int, observe_s: float) -> RanksObserved:
         seen: list[RankObserved] = []

@@ -9,10 +9,12 @@ import msgspec
 from loguru import logger
 
 from diagnostics.incident import Confidence, DeathCertificate
+from supervisor.cluster.hello_since import hello_since
 from supervisor.cluster.lost_node import certificate_of_lost_node
 from supervisor.cluster.node_entry import NodeEntry
 from supervisor.cluster.remote_rank import RankMessage, RemoteRank
 from supervisor.core.rank_places import Candidate
+from supervisor.core.rdma_peers import with_rdma_peers
 from transports.cluster.handshake import Hello
 from transports.cluster.messages import (
     Answer,
@@ -89,8 +91,9 @@ class Roster:
         return known is not None and known.is_here
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """What placement may choose from."""
-        return tuple(Candidate(known.name, known.facts, known.is_here) for known in self.entries())
+        """What placement may choose from; whose cable leads to whom can only be told of all together."""
+        wired = with_rdma_peers({known.name: known.facts for known in self.entries()})
+        return tuple(Candidate(known.name, wired[known.name], known.is_here) for known in self.entries())
 
     def expect(self, ranks: Iterable[RemoteRank]) -> None:
         """The ranks of a new generation. Of the one before, a node may still tell how they died, of older ones not."""
@@ -104,10 +107,16 @@ class Roster:
             known = self._nodes[node] = NodeEntry(node, hello)
         known.hello, known.warnings = hello, warnings
         known.is_here, known.lost_because, known.lost_at = True, None, None
+        # A new agent has to look for its models again.
+        known.model = known.problem = None
         for certificate in hello.deaths:
             self._died(node, certificate)
         self._end_ranks(node, "it lost its place with the head, or its agent was started anew")
         self._changed()
+
+    def has_memory(self, node: str, available_bytes: int) -> None:
+        """A node without ranks told what a model could take there."""
+        self._nodes[node].available_bytes = available_bytes
 
     def lost(self, node: str, because: str, *, is_certain: bool = True) -> None:
         """A node is gone: its ranks are dead, as far as the group can know."""
@@ -136,11 +145,21 @@ class Roster:
 
     def _deliver(self, node: str, generation: int, rank: int, message: RankMessage) -> None:
         known = self._ranks.get((generation, rank))
-        if known is None or known.node != node:
+        if known is not None and known.node == node:
+            known.deliver(message)
+        elif known is not None or not self._note(node, message):
             # Of an old generation, or of a rank that runs elsewhere.
             self.stale_messages += 1
-            return
-        known.deliver(message)
+
+    def _note(self, node: str, message: RankMessage) -> bool:
+        """Keep a hello true until a takeover is decided. False when the message is about nothing in it."""
+        entry = self._nodes.get(node)
+        since = None if entry is None else hello_since(entry.hello, message)
+        if entry is None or since is None or since is entry.hello:
+            return False
+        entry.hello = since
+        self._changed()
+        return True
 
     def _died(self, node: str, certificate: DeathCertificate) -> None:
         """A node is believed about its own ranks only. Its times stay its own: a verdict compares none of two nodes."""

@@ -1,15 +1,18 @@
 """What a head that was started again finds on its nodes: a group to go on with, or a number to start after."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import msgspec
 from loguru import logger
 
-from supervisor.cluster.cluster_start import Line, configure_rank
+from diagnostics.incident import Incident
+from supervisor.cluster.cluster_start import configure_rank
+from supervisor.cluster.line import Line
 from supervisor.cluster.remote_rank import RemoteRank
 from supervisor.cluster.roster import Roster
+from supervisor.cluster.unheard_deaths import unheard_deaths
 from supervisor.core.adoption import Adopt, Adoption, NodeGone, NodeHello, Plan, Release, StartAnew, Tick
 from supervisor.generation_start import Earlier, PreparedGeneration
 from supervisor.launch import GroupSpec
@@ -28,6 +31,7 @@ class Takeover:
         roster: The nodes.
         line: Gives a node's line.
         last_generation: The newest that this head remembers.
+        incidents: Those that are known, newest first.
         wait_s: How long nodes may take to tell what they run.
     """
 
@@ -40,6 +44,7 @@ class Takeover:
         roster: Roster,
         line: Callable[[str], Line],
         last_generation: int,
+        incidents: Callable[[], Sequence[Incident]],
         wait_s: float,
     ) -> None:
         self._spec = spec
@@ -47,6 +52,7 @@ class Takeover:
         self._model = model
         self._roster = roster
         self._line = line
+        self._incidents = incidents
         self._adoption = Adoption(
             plan, started_at=time.monotonic(), adoption_wait_s=wait_s, last_generation=last_generation
         )
@@ -57,7 +63,8 @@ class Takeover:
         while True:
             decision = self._decide()
             if isinstance(decision, StartAnew):
-                return Earlier(decision.generation - 1)
+                last = decision.generation - 1
+                return Earlier(last, deaths=unheard_deaths(last, self._heard, self._incidents()))
             if isinstance(decision, Adopt):
                 return self._adopt(decision, observer)
             deadline = self._adoption.deadline or time.monotonic()

@@ -78,9 +78,10 @@ class VerifyGone(msgspec.Struct, frozen=True, tag=True):
 
 
 class VerifiedGone(msgspec.Struct, frozen=True, tag=True):
-    """What is left: empty when the node is clean."""
+    """What is left: empty when the node is clean. `available_memory_bytes` is what a model could take there now."""
 
     remaining_pids: tuple[int, ...]
+    available_memory_bytes: int
 
 
 class ObserveRanks(msgspec.Struct, frozen=True, tag=True):

@@ -109,7 +109,7 @@ class FakeLine:
             case ProbeEdge():
                 return EdgeProbed()
             case VerifyGone():
-                return VerifiedGone(())
+                return VerifiedGone((), 16 * GIBIBYTE)
             case ObserveRanks():
                 return RanksObserved(())
 

@@ -11,7 +11,7 @@ from supervisor.cluster.roster import Roster
 from supervisor.core.rank_places import PlacementWish
 from supervisor.generation_start import CannotPlace, CannotStart, Earlier, PreparedGeneration
 from supervisor.observers import RunnerObserver
-from tests.supervisor.cluster.lines import TINY, FakeLine, HeardRunners, hello, lines
+from tests.supervisor.cluster.lines import GIBIBYTE, TINY, FakeLine, HeardRunners, hello, lines
 from tests.supervisor.cluster.specs import spec
 from transports.cluster.messages import StartRank
 from transports.cluster.requests import (
@@ -116,7 +116,7 @@ async def test_a_node_that_was_never_there_is_not_done_without() -> None:
 
 
 async def test_a_node_with_living_processes_of_before_stops_the_start() -> None:
-    cluster = Cluster(AB, b={VerifyGone: VerifiedGone((4711,))})
+    cluster = Cluster(AB, b={VerifyGone: VerifiedGone((4711,), GIBIBYTE)})
     cluster.join("a", "b")
     with pytest.raises(CannotPlace, match=r"Node b cannot end the processes 4711"):
         await cluster.prepare()
