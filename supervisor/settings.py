@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 15.0
     adoption_wait_s: Annotated[
         float, Meta(ge=0, le=600, description="how long a restarted head waits for nodes that may still run its group")
-    ] = 10.0
+    ] = 15.0
     outage_budget_s: Annotated[
         float, Meta(gt=0, le=86_400, description="how long a node keeps its runners while its head does not answer")
     ] = 120.0
