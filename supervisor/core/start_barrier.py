@@ -114,15 +114,18 @@ class StartBarrier:
         )
         self._forming = _Barrier(Phase.CONNECTED, limits.forming_s, False, _NOT_FORMED)
         self._heights = dict.fromkeys(ranks, 0)
+        self._at_height = [len(self._heights)] + [0] * (len(_ORDER) - 1)
         self._moved_at = dict.fromkeys(self._heights, float("-inf"))
         self._first_at: dict[Phase, float] = {}
         self._floor_at = float("-inf")
+        # Nobody can be late before: a rank that moves only makes it later, and needs no look at all others.
+        self._look_at: float | None = None
         self._is_over = len(self._heights) < 2
 
     @property
     def deadline(self) -> float | None:
-        """When somebody is late unless they move; None while nobody can be."""
-        return min((due_at for due_at, _, _ in self._dues()), default=None)
+        """When somebody may be late, unless they move; None while nobody can be."""
+        return None if self._is_over else self._look_at
 
     def handle(self, barrier_input: BarrierInput, now: float) -> Sequence[Late]:
         """Take one input; return who is late, once per generation."""
@@ -137,22 +140,33 @@ class StartBarrier:
                 self._is_over = self._is_over or rank in self._heights
             case Tick():
                 pass
+        if self._is_over or self._look_at is None or now < self._look_at:
+            return ()
         return self._late(now)
 
+    @property
+    def _floor(self) -> int:
+        """Where those stand who are furthest behind."""
+        return next(height for height, ranks in enumerate(self._at_height) if ranks)
+
     def _announced(self, rank: int, height: int, now: float) -> None:
-        floor = min(self._heights.values())
+        floor, known_phases = self._floor, len(self._first_at)
         self._moved_at[rank] = now
+        self._at_height[self._heights[rank]] -= 1
         self._heights[rank] = max(self._heights[rank], height)
+        self._at_height[self._heights[rank]] += 1
         for passed in _ORDER[: height + 1]:
             self._first_at.setdefault(passed, now)
-        risen = min(self._heights.values())
+        risen = self._floor
         if risen > floor:
             self._floor_at = now
         self._is_over = self._is_over or risen >= _HEIGHT[Phase.READY]
+        if risen > floor or len(self._first_at) > known_phases:
+            self._look_at = min((due_at for due_at, _, _ in self._dues()), default=None)
 
     def _dues(self) -> Iterator[tuple[float, int, _Barrier]]:
         """When which rank is late for what; nothing when the generation has started or failed."""
-        floor = min(self._heights.values(), default=0)
+        floor = self._floor
         behind = [rank for rank, height in self._heights.items() if height == floor and not self._is_over]
         for barrier in self._barriers:
             first_at = self._first_at.get(barrier.phase)
@@ -166,7 +180,9 @@ class StartBarrier:
 
     def _late(self, now: float) -> Sequence[Late]:
         due: dict[int, _Barrier] = {}
-        for due_at, rank, barrier in self._dues():
+        dues = list(self._dues())
+        self._look_at = min((due_at for due_at, _, _ in dues), default=None)
+        for due_at, rank, barrier in dues:
             if now >= due_at:
                 due.setdefault(rank, barrier)
         if not due:
