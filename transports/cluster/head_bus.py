@@ -21,7 +21,7 @@ from transports.cluster.head_session import Waiting
 from transports.cluster.head_sessions import HeadSessions
 from transports.cluster.keys import KeyPair
 from transports.cluster.messages import Ask, ClusterEvent, ToNode
-from transports.cluster.packets import BadPacket, NumberedEvent, encode
+from transports.cluster.packets import BadPacket, NumberedEvent, UnreadableHello, encode
 from transports.cluster.refusals import RefusalGate
 from transports.cluster.requests import NodeAnswer, NodeRequest
 
@@ -211,6 +211,8 @@ class HeadBus:
         else:
             try:
                 self._sessions.packet(node, sender.connection, frames[1].bytes, now)
+            except UnreadableHello as exc:
+                self._refuse(sender.address, f"node {node}: {exc}")
             except BadPacket as exc:
                 problem = str(exc)
         if problem is not None:

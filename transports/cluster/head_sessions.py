@@ -25,6 +25,7 @@ from transports.cluster.packets import (
     SayHello,
     SessionId,
     TurnedAway,
+    UnreadableHello,
     decode_from_node,
     decode_from_node_packet,
     decode_hello,
@@ -87,6 +88,7 @@ class HeadSessions:
 
         Raises:
             BadPacket: The node breaks the protocol.
+            UnreadableHello: So it does with its first message, and is told so: it can stay until it has read that.
         """
         packet = decode_from_node_packet(data)
         session = self._session_of(node, connection, packet)
@@ -186,7 +188,7 @@ class HeadSessions:
         except BadPacket as exc:
             remedy = "Run the same version of Ringwarden on the head and on the node"
             self._turn_away(session, Refused(f"the head cannot read the node's Hello: {exc}", remedy, permanent=True))
-            raise
+            raise UnreadableHello(str(exc)) from exc
         decision = self._observer.on_hello(node, hello)
         if isinstance(decision, Refused):
             self._turn_away(session, decision)

@@ -63,7 +63,7 @@ class NodeBus:
         self._sessions = NodeSessions(hello, observer, self._limits)
         self._wanted = anyio.Event()
         self._retry = anyio.Event()
-        self._tries = 0
+        self._failures = 0
         self._problem: str | None = None
         self._heard_at = 0.0
         self._scope: anyio.CancelScope | None = None
@@ -119,8 +119,7 @@ class NodeBus:
         """Connect, and stay connected as long as it goes; return a sentence about the end."""
         try:
             addresses = await addresses_of(self._head, self._port)
-            address = addresses[self._tries % len(addresses)]
-            self._tries += 1
+            address = addresses[self._failures % len(addresses)]
             connection = NodeConnection(
                 context,
                 address,
@@ -138,6 +137,8 @@ class NodeBus:
         finally:
             connection.close()
             self._sessions.disconnected()
+        # A name may have addresses that lead nowhere; the one that worked is kept.
+        self._failures += not connection.is_open
         if connection.is_connected or self._retry.is_set():
             return self._problem or "the connection ended"
         return await why_no_connection(address, self._port, self._from_address)

@@ -22,6 +22,10 @@ class BadPacket(Exception):
     """A peer sent what the bus does not allow."""
 
 
+class UnreadableHello(BadPacket):
+    """A node's first message cannot be read: most likely it is of another version."""
+
+
 class SessionId(msgspec.Struct, frozen=True, array_like=True):
     """One conversation of a node's process with a head. The node numbers its own, so a late packet shows its age."""
 

@@ -142,6 +142,14 @@ async def test_a_name_that_does_not_exist_and_an_address_that_is_not_ours_are_to
         assert "127.0.0.1" in foreign.record.errors[0]
 
 
+async def test_a_head_is_found_by_its_name():
+    async with running_cluster() as cluster:
+        # On many machines the first address of this name is IPv6, where nobody listens.
+        node = await cluster.joined(head="localhost")
+        cluster.head.publish(changed(1))
+        await eventually(lambda: node.record.events, "the event")
+
+
 async def test_a_connection_that_is_accepted_and_never_answered_is_given_up():
     async with running_cluster(BusLimits(handshake_s=0.3, reconnect_s=0.02)) as cluster:
         with ProxyPair(cluster.head.port) as proxy:
