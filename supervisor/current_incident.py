@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from bisect import insort
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from supervisor.observers import GroupObserver
 from transports.messages import RunnerFailed
 
 _UNSEEN = "The head was away at that time."
+_TOLD_ONE_BY_ONE = 16
+"""Every version holds all certificates and goes to every node: of a large group, one for each would be too much."""
 
 
 class CurrentIncident:
@@ -33,6 +36,7 @@ class CurrentIncident:
         self._next_id = _new_id()
         self._failed_at: float | None = None
         self._over_nodes = False
+        self._is_told = True
         self.newest: Incident | None = None
 
     def begin_generation(self, spec: GroupSpec, *, over_nodes: bool) -> None:
@@ -89,9 +93,19 @@ class CurrentIncident:
 
     def add(self, certificate: DeathCertificate) -> None:
         """Complete the newest incident with a certificate that came after its verdict."""
-        if self.newest is not None:
-            certificates = sorted((*self.newest.certificates, certificate), key=lambda known: known.rank)
-            self._publish(msgspec.structs.replace(self.newest, certificates=tuple(certificates)))
+        if self.newest is None:
+            return
+        known = list(self.newest.certificates)
+        insort(known, certificate, key=_rank)
+        self.newest = msgspec.structs.replace(self.newest, certificates=tuple(known))
+        self._is_told = False
+        if len(known) <= _TOLD_ONE_BY_ONE:
+            self._publish(self.newest)
+
+    def all_gone(self) -> None:
+        """No certificate comes any more: tell what was not worth a version of its own."""
+        if self.newest is not None and not self._is_told:
+            self._publish(self.newest)
 
     def amend(self, certificate: DeathCertificate) -> None:
         """Put a certificate that learned more in the place of its earlier version, in the newest incident only.
@@ -123,8 +137,13 @@ class CurrentIncident:
 
     def _publish(self, incident: Incident) -> Incident:
         self.newest = incident
+        self._is_told = True
         self._observer.on_incident(incident)
         return incident
+
+
+def _rank(certificate: DeathCertificate) -> int:
+    return certificate.rank
 
 
 def _same_death(one: DeathCertificate, other: DeathCertificate) -> bool:

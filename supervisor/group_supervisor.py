@@ -208,7 +208,7 @@ class GroupSupervisor:
                     self._preparing.cancel()
                 self.runners.release(ranks, gracefully=gracefully)
             case machine.AwaitRestart() | machine.Abandon() | machine.Stopped():
-                return
+                self._incident.all_gone()
             case _:
                 assert_never(action)
 

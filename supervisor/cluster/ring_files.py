@@ -38,7 +38,8 @@ def generation_files(placed: Placed, ports: Sequence[Sequence[int]]) -> tuple[Ra
         return tuple(RankFiles({}, {}) for _ in placed.assignments)
     listening = [_listening(place, found) for place, found in zip(placed.assignments, ports, strict=True)]
     if placed.backend == "ring":
-        return tuple(_ring(place.rank, listening) for place in placed.assignments)
+        hosts = msgspec.json.encode(listening).decode()
+        return tuple(_ring(place.rank, hosts) for place in placed.assignments)
     return tuple(_jaccl(place.rank, placed.assignments, listening[0][0]) for place in placed.assignments)
 
 
@@ -49,9 +50,8 @@ def _listening(place: RankPlace, found: Sequence[int]) -> list[str]:
     return [f"{address}:{port}" for address, port in zip(place.addresses, numbers, strict=True)]
 
 
-def _ring(rank: int, listening: list[list[str]]) -> RankFiles:
-    environment = {"MLX_RANK": str(rank), "MLX_HOSTFILE": f"{{folder}}/{_HOSTFILE}"}
-    return RankFiles(environment, {_HOSTFILE: msgspec.json.encode(listening).decode()})
+def _ring(rank: int, hosts: str) -> RankFiles:
+    return RankFiles({"MLX_RANK": str(rank), "MLX_HOSTFILE": f"{{folder}}/{_HOSTFILE}"}, {_HOSTFILE: hosts})
 
 
 def _jaccl(rank: int, places: Sequence[RankPlace], coordinator: str) -> RankFiles:

@@ -97,7 +97,8 @@ class Roster:
 
     def expect(self, ranks: Iterable[RemoteRank]) -> None:
         """The ranks of a new generation. Of the one before, a node may still tell how they died, of older ones not."""
-        earlier = {key: one for key, one in self._ranks.items() if key[0] == self.generation}
+        before = self.generation
+        earlier = {key: one for key, one in self._ranks.items() if key[0] == before}
         self._ranks = {**earlier, **{(one.generation, one.rank): one for one in ranks}}
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
