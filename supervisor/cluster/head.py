@@ -177,9 +177,13 @@ class Head:
 
     def on_connected(self, node: str) -> None:
         """A node's connection exists."""
+        earlier = self._connections.get(node)
         self._last_connection += 1
         self._connections[node] = self._last_connection
         self._feed(Connected(node, self._last_connection))
+        if earlier is not None:
+            # Of a session that was replaced or forgotten, the bus does not tell the end.
+            self._feed(Disconnected(node, earlier))
 
     def on_disconnected(self, node: str) -> None:
         """A node's connection closed."""

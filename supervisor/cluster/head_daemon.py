@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 
 import anyio
+import msgspec
 from loguru import logger
 
 from supervisor.cluster.cluster_log import ClusterLog
@@ -92,7 +93,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
         limits=StartLimits(),
         hostfile=None if settings.hostfile is None else read_hosts(settings.hostfile),
     )
-    group = supervise_group(settings, kept, spec, starter, ClusterLog(log, head.publish))
+    group = supervise_group(_settling_late(settings), kept, spec, starter, ClusterLog(log, head.publish))
     roster.on_change(group.place_again)
     serving = f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}; serving {spec.model_id}"
 
@@ -115,6 +116,13 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
         tasks.cancel_scope.cancel()
     head.check()
     return ExitCode.OK
+
+
+def _settling_late(settings: Settings) -> Settings:
+    """The ranks beside a node that dies tell of it at once; the head has to be sure first, and looks now and then."""
+    liveness = LivenessLimits(settings.reconnect_grace_s, settings.node_silence_s)
+    lost_after_s = liveness.reconnect_grace_s + 4 * liveness.tick_s
+    return msgspec.structs.replace(settings, verdict_settle_s=max(settings.verdict_settle_s, lost_after_s))
 
 
 async def _stand_down(head: Head, group: GroupSupervisor) -> None:
