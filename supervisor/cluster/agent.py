@@ -12,6 +12,7 @@ from supervisor.cluster.node_requests import NodeRequests
 from supervisor.cluster.outage_loop import HeadLost, OutageLoop, ShuttingDown
 from supervisor.cluster.outage_state import OutageState
 from supervisor.group_log import GroupLog
+from supervisor.state_directory import StateDirectoryError
 from transports.cluster.handshake import PROTOCOL_VERSION, Hello, Refused, Welcome
 from transports.cluster.messages import (
     Answer,
@@ -133,7 +134,7 @@ class Agent:
         """A head takes this node in."""
         try:
             is_new = self._followed.follow(welcome)
-        except HeadRefused as problem:
+        except (HeadRefused, StateDirectoryError) as problem:
             self._refuse(JoinRefused(str(problem), problem.remedy))
             return
         self._outage.recovered()
