@@ -6,6 +6,8 @@ import anyio
 from anyio.abc import TaskGroup
 from loguru import logger
 
+from diagnostics.cause import Cause
+from diagnostics.evidence import SupervisorFinding
 from supervisor.cluster.followed_head import FollowedHead, HeadRefused
 from supervisor.cluster.node_ranks import NodeRanks
 from supervisor.cluster.node_requests import NodeRequests
@@ -29,6 +31,7 @@ from transports.cluster.node_facts import NodeFacts
 from transports.cluster.requests import RequestFailed
 
 _STOP_S = 15.0
+_LEFT = SupervisorFinding(Cause.NODE_LOST, "was ended because its node was stopped by its operator")
 _QUICK_S = 1.0
 _QUICK_PAUSE_S = 0.1
 
@@ -98,7 +101,7 @@ class Agent:
             self._task_group.start_soon(self._keep_budget)
             await self._over.wait()
             with anyio.move_on_after(_STOP_S):
-                self._ranks.stop_all(gracefully=True)
+                self._end_ranks()
                 await self._ranks.until_gone()
             self._task_group.cancel_scope.cancel()
 
@@ -188,6 +191,13 @@ class Agent:
     def on_unreachable(self, error: str) -> None:
         """A try to reach the head failed, or it fell silent."""
         self._away(error)
+
+    def _end_ranks(self) -> None:
+        """A group that serves has to hear why it ends; nobody waits for the last word of one without a head."""
+        if self._is_away or self._refused is not None or self._lost is not None:
+            self._ranks.stop_all(gracefully=True)
+        else:
+            self._ranks.condemn_all(_LEFT)
 
     def _spawn_answer(self, ask: Ask) -> None:
         if self._task_group is not None:

@@ -10,6 +10,7 @@ import msgspec
 from anyio.abc import TaskGroup
 from loguru import logger
 
+from diagnostics.evidence import SupervisorFinding
 from diagnostics.incident import DeathCertificate
 from diagnostics.phase import Phase
 from supervisor.channel_end import ChannelFull
@@ -144,6 +145,11 @@ class NodeRanks:
             for task_id in known.open_tasks():
                 with suppress(ChannelFull):
                     known.supervisor.send(CancelTask(task_id))
+
+    def condemn_all(self, finding: SupervisorFinding) -> None:
+        """End every rank, for a reason of this node's."""
+        for known in self._ranks.values():
+            known.supervisor.condemn(finding)
 
     def stop_all(self, *, gracefully: bool) -> None:
         """Begin to end every rank."""
