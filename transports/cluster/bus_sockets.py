@@ -37,10 +37,13 @@ def new_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: BusLi
     made.setsockopt(zmq.SNDHWM, limits.max_queued_packets)
     made.setsockopt(zmq.RCVHWM, limits.max_queued_packets)
     made.setsockopt(zmq.HANDSHAKE_IVL, _milliseconds(limits.handshake_s))
+    # Not ZeroMQ's own heartbeats: libzmq 4.3.5 aborts (`!_io_error`, stream_engine_base.cpp) when their timer finds a
+    # connection that ended while its queue was full.
     made.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    # A dead peer's connection is closed even if our own heartbeats do not use it.
-    made.setsockopt(zmq.HEARTBEAT_IVL, _milliseconds(limits.node_silence_s / 2))
-    made.setsockopt(zmq.HEARTBEAT_TIMEOUT, _milliseconds(limits.node_silence_s * 2))
+    made.setsockopt(zmq.TCP_KEEPALIVE_IDLE, max(1, round(limits.node_silence_s)))
+    made.setsockopt(zmq.TCP_KEEPALIVE_INTVL, max(1, round(limits.node_silence_s)))
+    made.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+    made.setsockopt(zmq.TCP_MAXRT, _milliseconds(limits.node_silence_s * 4))
     return made
 
 
