@@ -13,6 +13,7 @@ from typing import TypeVar
 import anyio
 
 from supervisor.cluster.outage_state import OutageState
+from supervisor.core.outage import one_line
 from supervisor.exit_code import ExitCode
 
 T = TypeVar("T")
@@ -57,10 +58,10 @@ class OutageLoop:
         return len(self._wakers)
 
     def failed(self, error: BaseException | str) -> None:
-        """An attempt failed; say so unless somebody just did."""
+        """An attempt failed; say so, and why, unless somebody just did."""
         self._state.record_failure(error)
         if self._state.should_log(self._log_interval_s):
-            self._say(self._state.progress_line())
+            self._say(f"{self._state.progress_line()}: {one_line(error)}")
 
     def recovered(self) -> None:
         """The head answered: whoever waits tries again now. Cheap enough for every message of the head."""

@@ -15,6 +15,7 @@ from supervisor.core.outage import OutageLimits
 
 pytestmark = pytest.mark.anyio
 REFUSED = ConnectionRefusedError(111, "Connection refused")
+SAID = "ConnectionRefusedError: [Errno 111] Connection refused"
 DEADLINE_S = 10.0
 # Far longer than any test may take: who returns sooner was woken.
 PATIENT = OutageLimits(budget_s=600.0, delays_s=(300.0,))
@@ -53,7 +54,7 @@ async def test_a_shutdown_wakes_every_sleeping_loop_at_once_and_their_tasks_end(
             await sleepers(loop, 50)
             loop.shut_down()
     assert ended == ["ShuttingDown"] * 50
-    assert said == ["Head unreachable — retrying (0s/600s elapsed)"]
+    assert said == [f"Head unreachable — retrying (0s/600s elapsed): {SAID}"]
     assert loop.waiting == 0
 
 
@@ -84,7 +85,7 @@ async def test_a_recovery_that_one_loop_sees_wakes_all() -> None:
             head_answers = True
             loop.recovered()
     assert ended == ["returned"] * 20
-    assert said == ["Head unreachable — retrying (0s/600s elapsed)", "Head reachable again after 0 s"]
+    assert said == [f"Head unreachable — retrying (0s/600s elapsed): {SAID}", "Head reachable again after 0 s"]
 
 
 async def test_a_new_outage_after_a_recovery_is_said_at_once() -> None:
@@ -208,5 +209,5 @@ except HeadLost as lost:
     )
     assert ended.returncode == 75
     first, last = ended.stderr.splitlines()
-    assert first == "Head unreachable — retrying (0s/0.1s elapsed)"
+    assert first == f"Head unreachable — retrying (0s/0.1s elapsed): {SAID}"
     assert last.endswith("The last error was: ConnectionRefusedError: [Errno 111] Connection refused")
