@@ -42,6 +42,14 @@ class ClusterApi:
         """The first rank of a node."""
         return next(one["rank"] for one in self.view()["ranks"] if one["node"] == node)
 
+    def here(self) -> list[str]:
+        """The nodes that are there, by name."""
+        return [node["node"] for node in self.view()["nodes"] if node["is_here"]]
+
+    def heard_s_ago(self, node: str) -> float:
+        """How long the head has not heard of a node."""
+        return next(one["heard_s_ago"] for one in self.view()["nodes"] if one["node"] == node)
+
     def wait_state(self, state: str, generation: int = 0, deadline_s: float = READY_DEADLINE_S) -> dict[str, Any]:
         """Wait until the group is in a state, in this generation or a later one; return the view."""
         view: dict[str, Any] = {}

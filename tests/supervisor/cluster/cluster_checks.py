@@ -1,5 +1,7 @@
 """What must hold after every death in a cluster: one truth, told to everybody, and nothing left of the old ranks."""
 
+import os
+import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +15,8 @@ from tests.supervisor.cluster.streaming_client import StreamingClient
 RELEASED_WITHIN_S = 1.0
 # What a loaded two-core machine may add before this is a failure of the code.
 NOISE_S = 4.0
+# What clients match on, by the cause.
+CODES = {"node_lost": "cluster_degraded", "stalled": "decode_stalled"}
 
 
 class Before:
@@ -30,7 +34,21 @@ class Before:
         self.pids: dict[int, int] = {rank["rank"]: rank["pid"] for rank in view["ranks"]}
         self.nodes: dict[int, str] = {rank["rank"]: rank["node"] for rank in view["ranks"]}
         self.incidents = len(cluster.incidents())
+        self.agents = dict(cluster.agents)
         self.clients = [cluster.stream() for _ in range(clients)]
+
+    def witnesses(self) -> list[str]:
+        """The nodes whose agents have run all the time since."""
+        now = self.cluster.agents
+        return [name for name in self.cluster.living_nodes() if now[name] is self.agents[name]]
+
+    def rank_on(self, node: str) -> int:
+        """The first rank that the node had."""
+        return min(rank for rank, name in self.nodes.items() if name == node)
+
+    def kill_a_rank(self) -> None:
+        """Let the generation end."""
+        os.kill(self.pids[0], signal.SIGKILL)
 
     def wait_released(self, since: float, excused_s: float = 0.0, besides: Iterable[int] = ()) -> float:
         """Wait until the old ranks' processes are gone; it may take a second, and what is excused.
@@ -48,7 +66,10 @@ class Before:
         return took_s
 
     def assert_one_truth(
-        self, ranks: Sequence[int], cause: str, clients: Sequence[StreamingClient] = ()
+        self,
+        ranks: Sequence[int],
+        cause: str,
+        clients: Sequence[StreamingClient] = (),
     ) -> Mapping[str, Any]:
         """Every client has one end, all the same; head and living nodes wrote down the same. Returns what clients saw.
 
@@ -61,14 +82,18 @@ class Before:
         (incident_id,) = {error["incident_id"] for error in errors}
         told = self.assert_told(ranks, cause, incident_id)
         for error in errors:
-            assert (error["rank"], error["cause"], error["code"]) == (told.rank, cause, "runner_crashed"), error
+            assert (error["rank"], error["cause"], error["code"]) == (
+                told.rank,
+                cause,
+                CODES.get(cause, "runner_crashed"),
+            ), error
             assert error["message"].startswith(told.message), (error, told)
             assert error["request_id"] in told.task_ids
         return errors[0]
 
     def assert_told(self, ranks: Sequence[int], cause: str, incident_id: str) -> Incident:
-        """The incident of this generation, the same at the head and on every living node."""
-        told = self.cluster.journals.assert_told(self.cluster.living_nodes(), incident_id)
+        """The incident of this generation, the same at the head and on every node that was there."""
+        told = self.cluster.journals.assert_told(self.witnesses(), incident_id)
         assert (told.cause, told.generation) == (cause, self.generation), told
         assert told.rank in ranks or (len(ranks) > 1 and set(told.suspects) <= set(ranks)), told
         if told.rank is not None:

@@ -51,11 +51,19 @@ class Journals:
             time.sleep(0.005)
         return {node: seen_at[node] - seen_at[HEAD] for node in nodes}
 
+    def wait_caught_up(self, node: str, incident_id: str) -> None:
+        """Wait until a node that was away knows what the head knows."""
+        self.wait_told([node], incident_id, 60)
+        self._assert_same([node], incident_id)
+
     def assert_told(self, nodes: Sequence[str], incident_id: str) -> Incident:
         """Head and nodes know the same: who, why, in which words. Returns the head's version."""
         later = self.wait_told(nodes, incident_id)
         print(f"told after the head: { {node: f'{seconds:.3f} s' for node, seconds in later.items()} }")
         assert all(seconds < TOLD_WITHIN_S + NOISE_S for seconds in later.values()), later
+        return self._assert_same(nodes, incident_id)
+
+    def _assert_same(self, nodes: Sequence[str], incident_id: str) -> Incident:
         told = self.incident(HEAD, incident_id)
         assert told is not None
         for node in nodes:
