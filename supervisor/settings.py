@@ -6,8 +6,7 @@ or a wrong value is a `SettingsError` that names where it stands, which rule it 
 
 import difflib
 import ipaddress
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -15,26 +14,16 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
-from supervisor.exit_code import ExitCode
+from supervisor.settings_sources import (
+    Layer,
+    SettingsError,
+    environment_layer,
+    flag_layer,
+    is_text_source,
+    read_secret,
+    toml_layer,
+)
 from transports.messages import Backend, Parallelism
-
-ENVIRONMENT_PREFIX = "RINGWARDEN_"
-
-
-class SettingsError(Exception):
-    """A setting that cannot be used.
-
-    `source` is the flag, variable or file it came from; `exit_code` follows sysexits: 64 for a flag, 78 otherwise.
-    """
-
-    def __init__(self, source: str, key: str, rule: str, remedy: str, *, exit_code: ExitCode = ExitCode.CONFIG) -> None:
-        named = source if source.startswith(("--", ENVIRONMENT_PREFIX)) else f"{source}: {key}"
-        super().__init__(f"{named} {rule}.")
-        self.source = source
-        self.key = key
-        self.rule = rule
-        self.remedy = remedy
-        self.exit_code = exit_code
 
 
 def default_state_folder() -> Path:
@@ -133,6 +122,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return "Settings(" + ", ".join(f"{name}={value!r}" for name, value in shown.items()) + ")"
 
 
+class ResolvedSettings(msgspec.Struct, frozen=True):
+    """What the sources say together.
+
+    `settings` is None when there are `problems`; `sources` has the flag, variable or file of each field that did not
+    keep its default.
+    """
+
+    settings: Settings | None
+    sources: Mapping[str, str]
+    problems: tuple[SettingsError, ...]
+
+
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], toml_path: Path | None) -> Settings:
     """Merge the sources, check every value, and check the values against each other.
 
@@ -144,23 +145,58 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], toml
     Raises:
         SettingsError: For the first value that cannot be used.
     """
-    layers = [*_toml_layer(toml_path), *_environment_layer(environment), *_flag_layer(flags)]
+    resolved = resolve_settings(flags, environment, toml_path)
+    if resolved.settings is None:
+        raise resolved.problems[0]
+    return resolved.settings
+
+
+def resolve_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], toml_path: Path | None
+) -> ResolvedSettings:
+    """Do as `load_settings`, but find all problems, and tell where each value comes from.
+
+    Values are checked against each other once each is right by itself.
+    """
+    problems: list[SettingsError] = []
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for key, value, source in layers:
-        values[key] = _converted(key, value, source)
-        sources[key] = source
+    for key, value, source in _layers(flags, environment, toml_path, problems):
+        try:
+            values[key] = _converted(key, value, source)
+            sources[key] = source
+        except SettingsError as problem:
+            problems.append(problem)
     if not values.get("nodes"):
         # On nodes, placement chooses what nobody said.
         values = {"ranks": 2, "parallel": "tensor", **values}
         values.setdefault("backend", "none" if values["ranks"] == 1 else "ring")
     if "api_key_file" in values and "api_key" not in values:
-        values["api_key"] = _converted(
-            "api_key", _secret(values["api_key_file"], sources["api_key_file"]), sources["api_key_file"]
-        )
+        source = sources["api_key_file"]
+        try:
+            values["api_key"] = _converted("api_key", read_secret(values["api_key_file"], source), source)
+            sources["api_key"] = source
+        except SettingsError as problem:
+            problems.append(problem)
+    if problems:
+        return ResolvedSettings(None, sources, tuple(problems))
     settings = Settings(**values)
-    _check_together(settings, sources)
-    return settings
+    problems.extend(_problems_together(settings, sources))
+    return ResolvedSettings(None if problems else settings, sources, tuple(problems))
+
+
+def _layers(
+    flags: Mapping[str, Any], environment: Mapping[str, str], toml_path: Path | None, problems: list[SettingsError]
+) -> Layer:
+    """What all sources say, the weakest first; a file that cannot be read is a problem."""
+    layers = [*environment_layer(environment), *flag_layer(flags)]
+    if toml_path is None:
+        return layers
+    try:
+        return [*toml_layer(toml_path), *layers]
+    except SettingsError as problem:
+        problems.append(problem)
+        return layers
 
 
 def settings_schema() -> dict[str, Any]:
@@ -174,44 +210,17 @@ def _schema_of_path(kind: type) -> dict[str, Any]:
     raise NotImplementedError
 
 
-def _toml_layer(path: Path | None) -> list[tuple[str, Any, str]]:
-    if path is None:
-        return []
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
-        raise SettingsError(str(path), "the file", f"cannot be read: {reason}", "Name a readable file.") from problem
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError(str(path), "the file", f"is not TOML: {problem}", "Correct that line.") from problem
-    return [(key, value, str(path)) for key, value in table.items()]
-
-
-def _environment_layer(environment: Mapping[str, str]) -> list[tuple[str, Any, str]]:
-    names = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
-    return [(name.removeprefix(ENVIRONMENT_PREFIX).lower(), environment[name], name) for name in names]
-
-
-def _flag_layer(flags: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    return [(key, value, flag_name(key)) for key, value in flags.items() if value is not None]
-
-
-def flag_name(key: str) -> str:
-    """Return the command line's spelling of a field: `state_dir` is `--state-dir`."""
-    return "--" + key.replace("_", "-")
-
-
 def _converted(key: str, value: Any, source: str) -> Any:
     """Return `value` as the field's type. Flags and variables may spell numbers and booleans as text."""
     kind = _FIELD_TYPES.get(key)
     if kind is None:
         close = difflib.get_close_matches(key, _FIELD_TYPES, n=1)
         remedy = f"Did you mean {close[0]}?" if close else "Remove it; the README lists the settings."
-        raise SettingsError(source, key, "is not a setting", remedy, exit_code=_exit_code(source))
+        raise SettingsError(source, key, "is not a setting", remedy)
     try:
         return msgspec.convert(value, kind, dec_hook=_path_from_text)
     except msgspec.ValidationError as strict_problem:
-        if isinstance(value, str) and source.startswith((ENVIRONMENT_PREFIX, "--")):
+        if isinstance(value, str) and is_text_source(source):
             try:
                 return msgspec.convert(value, kind, strict=False, dec_hook=_path_from_text)
             except msgspec.ValidationError as problem:
@@ -228,7 +237,6 @@ def _wrong(key: str, value: Any, source: str, problem: msgspec.ValidationError) 
         key,
         f"is {shown}, which is wrong: {_lowered(str(problem))}",
         f"It is: {meaning}. Correct it, or leave it out to get the default.",
-        exit_code=_exit_code(source),
     )
 
 
@@ -243,36 +251,22 @@ def _path_from_text(kind: type, value: Any) -> Any:
     raise ValueError("Expected a path")
 
 
-def _secret(path: Path, source: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(
-            source,
-            "api_key_file",
-            f"names {path}, which cannot be read",
-            "Put the key there, alone on one line.",
-            exit_code=_exit_code(source),
-        ) from problem
-
-
-def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+def _problems_together(settings: Settings, sources: Mapping[str, str]) -> Iterator[SettingsError]:
     """Rules over more than one setting."""
 
     def refuse(key: str, rule: str, remedy: str) -> SettingsError:
-        source = sources.get(key, "the default")
-        return SettingsError(source, key, rule, remedy, exit_code=_exit_code(source))
+        return SettingsError(sources.get(key, "the default"), key, rule, remedy)
 
     if settings.ranks is not None and settings.ranks > 1 and settings.backend == "none":
-        raise refuse("backend", f"is none, but {settings.ranks} ranks must talk", "Use --backend ring, or --ranks 1.")
+        yield refuse("backend", f"is none, but {settings.ranks} ranks must talk", "Use --backend ring, or --ranks 1.")
     if settings.nodes and settings.backend in ("mpi", "nccl"):
-        raise refuse("backend", f"is {settings.backend}, which nodes cannot use", "Use ring or jaccl, or leave it out.")
+        yield refuse("backend", f"is {settings.backend}, which nodes cannot use", "Use ring or jaccl, or leave it out.")
     if settings.hostfile is not None and not settings.nodes:
-        raise refuse("hostfile", "fixes the addresses of nodes, but there are none", "Name them with --nodes.")
+        yield refuse("hostfile", "fixes the addresses of nodes, but there are none", "Name them with --nodes.")
     if settings.backoff_first_s > settings.backoff_cap_s:
-        raise refuse("backoff_cap_s", "is shorter than backoff_first_s", "Make it at least as long.")
+        yield refuse("backoff_cap_s", "is shorter than backoff_first_s", "Make it at least as long.")
     if not is_loopback(settings.host) and settings.api_key is None and not settings.insecure:
-        raise refuse(
+        yield refuse(
             "host",
             f"is {settings.host}, which others can reach, and there is no API key",
             "Give --api-key-file FILE, or --insecure if everybody there may use the model.",
@@ -287,10 +281,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _exit_code(source: str) -> ExitCode:
-    return ExitCode.USAGE if source.startswith("--") else ExitCode.CONFIG
 
 
 _FIELD_TYPES: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)
