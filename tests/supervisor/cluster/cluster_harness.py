@@ -86,10 +86,10 @@ class Cluster(ClusterApi):
 
     # --- processes ---
 
-    def start_head(self) -> None:
-        """Start the head, also once more: then at the same ports."""
+    def start_head(self, *more: str) -> None:
+        """Start the head, also once more: then at the same ports; what more it is told counts more than before."""
         ports = (f"--port={self.api_port}", f"--bus-port={self.bus_port}", f"--state-dir={self.state_dir(HEAD)}")
-        self.head = CommandProcess(["up", *ports, *self._arguments], self._environment, self.folder / "head.log")
+        self.head = CommandProcess(["up", *ports, *self._arguments, *more], self._environment, self.folder / "head.log")
         record = self.state_dir(HEAD) / "daemon.json"
         wait_until(lambda: _names_pid(record, self.head.pid) or self.head.exit_code is not None, "the head serves", 30)
         assert self.head.exit_code is None, self.head.log
@@ -154,6 +154,10 @@ class Cluster(ClusterApi):
             self.go_on(node)
             if self.agents[node].exit_code is not None:
                 self.start(node)
+        for proxy in self.proxies.values():
+            proxy.accept()
+            proxy.resume()
+            proxy.delay(0)
 
     def logs(self) -> str:
         """The end of every process's log."""
