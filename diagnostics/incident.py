@@ -79,7 +79,8 @@ class Verdict(msgspec.Struct, frozen=True):
 class Incident(msgspec.Struct, frozen=True):
     """One failure of a group's generation, kept on disk and named by `incident_id` in every error a client sees.
 
-    `message` is the verdict's sentence. `certificates` are those known when the incident was last written, by rank.
+    `message` is the verdict's sentence. `certificates` are those known when the incident was last written, by rank;
+    of a large group the most telling ones.
     `occurred_at` is seconds since the Unix epoch. `next_step` is what Ringwarden does about it; `retry_after_s` says
     when a retry is likely to work, None when it is not. `recovered_after_s` is how long it took until the next
     generation was ready.

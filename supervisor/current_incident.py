@@ -12,7 +12,7 @@ from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.verdict import fold
 from supervisor.core.group_messages import DeclareVerdict
 from supervisor.core.restart import RestartAfter
-from supervisor.incident_report import group_incident, runner_incident, stopped_incident
+from supervisor.incident_report import MOST_CERTIFICATES, group_incident, runner_incident, stopped_incident
 from supervisor.launch import GroupSpec
 from supervisor.observers import GroupObserver
 from transports.messages import RunnerFailed
@@ -92,8 +92,8 @@ class CurrentIncident:
         return self._publish(incident)
 
     def add(self, certificate: DeathCertificate) -> None:
-        """Complete the newest incident with a certificate that came after its verdict."""
-        if self.newest is None:
+        """Complete the newest incident with a certificate that came after its verdict, as long as there is room."""
+        if self.newest is None or len(self.newest.certificates) >= MOST_CERTIFICATES:
             return
         known = list(self.newest.certificates)
         insort(known, certificate, key=_rank)

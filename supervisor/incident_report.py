@@ -11,6 +11,10 @@ from diagnostics.incident import Confidence, DeathCertificate, Incident, Verdict
 from diagnostics.phase import Phase
 from supervisor.core.restart import GiveUp, RestartAfter, RestartDecision
 
+MOST_CERTIFICATES = 64
+"""An incident is kept in memory and on disk and goes to every node: of a larger group it holds those of the ranks that
+its verdict names, and as many others as there is room for. Every single death is in the journal's events."""
+
 
 def group_incident(
     verdict: Verdict,
@@ -54,7 +58,7 @@ def group_incident(
         retryable=retry_after_s is not None,
         evidence=culprit.diagnosis.evidence,
         suspects=verdict.suspects,
-        certificates=tuple(certificates),
+        certificates=_most_telling(verdict, certificates),
         task_ids=tuple(task_ids),
         model=model,
         next_step=_next_step(decision, retry_after_s),
@@ -112,6 +116,12 @@ def start_failure(rank: int, generation: int, node: str, error: OSError) -> Deat
     )
     evidence = DeathEvidence(OperatingSystem.LINUX, Phase.IDLE, None, StreamReport(), finding=finding)
     return DeathCertificate(rank, generation, node, 0, Phase.IDLE, classify(evidence), None, died_at_s=0.0)
+
+
+def _most_telling(verdict: Verdict, certificates: Sequence[DeathCertificate]) -> tuple[DeathCertificate, ...]:
+    named = {verdict.rank, *verdict.suspects}
+    by_weight = sorted(certificates, key=lambda one: (one.rank not in named, one.rank))
+    return tuple(sorted(by_weight[:MOST_CERTIFICATES], key=lambda one: one.rank))
 
 
 def _culprit(verdict: Verdict, certificates: Sequence[DeathCertificate]) -> DeathCertificate:
