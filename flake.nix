@@ -16,18 +16,18 @@
       # Nix runs what everybody runs: the wheels of the lock file, since nixpkgs cannot build MLX with Metal
       # (docs/adr/0007). The lock fixes every file by its hash and the tags below fix the choice among
       # them, so the folder of wheels has one hash for each system. When the lock changes, `nix build` names the new ones.
-      lockHash = "a407841e4ef6c7d670771ed03b93151ed9346527ab4cf6c3274cedfaeec58100";
+      lockHash = "f12b9bf0b9f63aaebb2e573cf46f686585c15e8bf9c1d667c15faaf44af2af2f";
       wheels = {
         aarch64-darwin = {
-          hash = "sha256-SR4HIBAeBqBGVNcaXXCHioX2qKZMFGjDgiwq2Xz/DnM=";
+          hash = "sha256-5JQRAbaks7H47BJuclPNXFY0nRMdnhqcO60OUYlPR4o=";
           tags = [ "macosx_14_0_arm64" ];
         };
         x86_64-linux = {
-          hash = "sha256-y3xKuWzDj9fn+i8jT+gUUNvsQ5QOCkLdbsRbWGFkzkg=";
+          hash = "sha256-YJd++CJhBqt+bZwhOr8r4K7TOtzkikyNBc2wQxsKcFA=";
           tags = map (tag: "${tag}_x86_64") manylinux;
         };
         aarch64-linux = {
-          hash = "sha256-q7AKPO5ORhqMQdhGkDRI5GrdZsj4emJyY/RBdSwqeT0=";
+          hash = "sha256-nME1N/opRDHJFtRUcmVQjFqr8wWdydbtpjHzjv3K8no=";
           tags = map (tag: "${tag}_aarch64") manylinux;
         };
       };
