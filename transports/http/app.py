@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from transports.http.dialect import error_response
 from transports.http.edge import Edge
 from transports.http.errors import ApiError
 from transports.http.gateway import Gateway
@@ -50,7 +51,7 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
 async def _on_api_error(request: Request, exc: Exception) -> Response:
     if not isinstance(exc, ApiError):
         raise exc
-    return exc.response(request_id_of(request.scope))
+    return error_response(exc, request.scope, request_id_of(request.scope))
 
 
 async def _on_routing_error(request: Request, exc: Exception) -> Response:
@@ -66,4 +67,4 @@ async def _on_routing_error(request: Request, exc: Exception) -> Response:
         error = ApiError(405, "method_not_allowed", message, headers={"allow": allowed})
     else:
         error = ApiError(exc.status_code, "invalid_request_error", exc.detail)
-    return error.response(request_id_of(request.scope))
+    return error_response(error, request.scope, request_id_of(request.scope))

@@ -8,6 +8,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from transports.http.access import check_access
+from transports.http.dialect import dialect_of, error_response
 from transports.http.errors import ApiError, internal_error, stopping_error
 from transports.http.limits import HttpLimits, HttpSecurity
 from transports.http.request_body import ClientGone
@@ -32,7 +33,7 @@ class Edge:
         self._security = security
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, always with an `x-request-id`, never with another error shape."""
+        """Answer one request, always with an `x-request-id`, never with an error shape that is not the path's."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,7 +71,9 @@ class _Response:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+            request_id = self.request_id.encode()
+            names = dialect_of(self._scope["path"]).request_id_headers
+            message["headers"] = [*message.get("headers", ()), *((name, request_id) for name in names)]
         elif not message.get("more_body", False):
             self.ended = True
         await self._send(message)
@@ -88,4 +91,5 @@ class _Response:
     async def refuse(self, error: ApiError) -> None:
         """Answer with `error` unless the head is already out."""
         if not self.started:
-            await error.response(self.request_id)(self._scope, self._receive, self.send)
+            response = error_response(error, self._scope, self.request_id)
+            await response(self._scope, self._receive, self.send)

@@ -1,10 +1,9 @@
-"""The one error shape of the HTTP surface, and the exception that carries it to the edge."""
+"""What a failed request is told, and the exception that carries it to the edge."""
 
 import math
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from starlette.responses import Response
 
 from diagnostics.incident import Incident
 
@@ -17,7 +16,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What is under `error` in every failed response and in the last event of every failed stream.
+    """What every failed response and the last event of every failed stream say, each API in its own shape.
 
     The keys after `tokens_emitted` are there only when they have a value.
     """
@@ -40,7 +39,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorEnvelope(msgspec.Struct, frozen=True):
-    """The whole body of a failed response."""
+    """The whole body of a failed response in OpenAI's shape."""
 
     error: ErrorBody
 
@@ -120,14 +119,8 @@ class ApiError(Exception):
         return {**self.headers, "retry-after": str(retry_after_s)}
 
     def encode(self, request_id: str) -> bytes:
-        """Return the whole response body."""
+        """Return the whole response body in OpenAI's shape; `dialect.py` knows the others."""
         return _ENCODER.encode(ErrorEnvelope(self.body(request_id)))
-
-    def response(self, request_id: str) -> Response:
-        """Return the whole response."""
-        return Response(
-            self.encode(request_id), self.status, headers=self.response_headers(), media_type="application/json"
-        )
 
 
 def internal_error(tokens_emitted: int = 0) -> ApiError:

@@ -23,11 +23,7 @@ from transports.messages import TaskEvent
 _LOG = logging.getLogger("ringwarden.http")
 _LAST_WORDS_S = 1.0
 
-_HEAD = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEAD = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class EventStream:
@@ -35,15 +31,22 @@ class EventStream:
 
     Args:
         answer: Decides what is written.
+        media_type: `content-type` of the response.
         send: The response's ASGI channel.
         limits: Silence, slowness and memory allowed.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, answer: StreamAnswer, send: Send, limits: HttpLimits, clock: Callable[[], float] = time.monotonic
+        self,
+        answer: StreamAnswer,
+        media_type: str,
+        send: Send,
+        limits: HttpLimits,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._answer = answer
+        self._headers = [(b"content-type", media_type.encode("ascii")), *_HEAD]
         self._send = send
         self._limits = limits
         self._clock = clock
@@ -97,7 +100,7 @@ class EventStream:
         # Events that a client is not shown must not keep it in silence.
         silent_s = self._clock() - self._last_write_s
         if not data and answer.opened and not answer.ended and silent_s >= self._limits.comment_interval_s / 2:
-            data = answer.comment()
+            data = answer.keep_alive()
         if data or answer.ended:
             await self._put(data)
 
@@ -108,7 +111,7 @@ class EventStream:
         self._writing_since_s = self._clock()
         if not self._head_sent:
             self._head_sent = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEAD]})
+            await self._send({"type": "http.response.start", "status": 200, "headers": [*self._headers]})
         self._body_ended = self._answer.ended
         await self._send({"type": "http.response.body", "body": data, "more_body": not self._body_ended})
         self._writing_since_s = None

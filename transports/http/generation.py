@@ -1,6 +1,6 @@
 """What every generating endpoint has in common: the request after checking, and how an answer is written down.
 
-A surface (OpenAI chat, OpenAI completions, later others) is one adapter: it reads its own request shape and writes
+A surface (OpenAI chat, Anthropic messages, Ollama and so on) is one adapter: it reads its own request shape and writes
 its own answer shape; everything between is shared.
 """
 
@@ -8,7 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from transports.http.errors import ErrorBody
+from transports.http.errors import ApiError
+from transports.http.task_timing import TaskTiming
 from transports.messages import Prompt, SamplingParameters, TaskFinished
 
 
@@ -24,34 +25,52 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 class AnswerIdentity(msgspec.Struct, frozen=True):
-    """What every part of one answer repeats. `created` is seconds since the Unix epoch."""
+    """What the parts of one answer repeat. `created` is seconds since the Unix epoch."""
 
     task_id: str
     model: str
     created: int
     include_usage: bool
+    sampling: SamplingParameters = SamplingParameters()
+    metadata: dict[str, str] = {}
+    timing: TaskTiming = msgspec.field(default_factory=TaskTiming)
 
 
 class StreamWriter(Protocol):
-    """Writes one streamed answer as bytes of an event stream. Pure."""
+    """Writes one streamed answer as bytes. Pure but for what a task's timing says."""
 
-    def opening(self) -> bytes:
-        """Return what comes before the first token; may be empty."""
+    def opening(self, prompt_tokens: int) -> bytes:
+        """Return what comes before the first token; may be empty. 0 tokens means: not known yet."""
         ...
 
-    def text(self, text: str) -> bytes: ...
+    def text(self, text: str) -> bytes:
+        """Return one piece of the answer.
+
+        Raises:
+            ApiError: The answer cannot go on.
+        """
+        ...
+
+    def keep_alive(self, note: str) -> bytes:
+        """Return what clients skip, so that the connection is not silent; `note` is one line of ASCII for people."""
+        ...
 
     def finish(self, finished: TaskFinished) -> bytes:
         """Return the normal end, text that was held back included."""
         ...
 
-    def failure(self, error: ErrorBody) -> bytes:
-        """Return the event that makes the surface's clients raise; nothing follows it."""
+    def failure(self, error: ApiError, request_id: str) -> bytes:
+        """Return what makes the surface's clients raise; nothing follows it."""
         ...
 
 
 class Surface(Protocol):
     """One API's shapes. Pure."""
+
+    @property
+    def stream_media_type(self) -> str:
+        """`content-type` of a streamed answer."""
+        ...
 
     def parse(self, body: bytes) -> Generation:
         """Read and check a request body.

@@ -17,6 +17,7 @@ from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
 from transports.http.stream_answer import StreamAnswer, cancelled_error
+from transports.http.task_timing import TaskTiming, TimedTask
 from transports.messages import (
     ErrorChunk,
     PrefillProgress,
@@ -63,18 +64,23 @@ class GenerationEndpoint:
         await Response(whole, media_type="application/json")(scope, receive, send)
 
     async def _stream(self, generation: Generation, request_id: str, send: Send) -> None:
+        timing = TaskTiming()
         try:
             async with self._submit(generation, request_id) as stream:
-                writer = self._surface.stream_writer(_identity(generation, stream))
-                await EventStream(StreamAnswer(writer, request_id), send, self._limits).relay(stream)
+                timing.submitted()
+                answer = StreamAnswer(self._surface.stream_writer(_identity(generation, stream, timing)), request_id)
+                out = EventStream(answer, self._surface.stream_media_type, send, self._limits)
+                await out.relay(TimedTask(stream, timing))
         except Refusal as refusal:
             raise error_of_refusal(refusal) from refusal
 
     async def _whole(self, generation: Generation, request_id: str) -> bytes:
+        timing = TaskTiming()
         try:
             async with self._submit(generation, request_id) as stream:
-                text, finished = await self._collect(stream)
-                return self._surface.whole(_identity(generation, stream), text, finished)
+                timing.submitted()
+                text, finished = await self._collect(TimedTask(stream, timing))
+                return self._surface.whole(_identity(generation, stream, timing), text, finished)
         except Refusal as refusal:
             raise error_of_refusal(refusal) from refusal
 
@@ -137,12 +143,15 @@ class _WholeAnswer:
         self._texts.append(chunk.text)
 
 
-def _identity(generation: Generation, stream: TaskStream) -> AnswerIdentity:
+def _identity(generation: Generation, stream: TaskStream, timing: TaskTiming) -> AnswerIdentity:
     return AnswerIdentity(
         task_id=stream.task_id,
         model=generation.model,
         created=int(time.time()),
         include_usage=generation.include_usage,
+        sampling=generation.sampling,
+        metadata=generation.metadata,
+        timing=timing,
     )
 
 

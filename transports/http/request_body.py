@@ -83,6 +83,17 @@ def check_free_form(param: str, value: Any, *, max_depth: int = 32) -> None:
         raise invalid_request(param, f"`{param}` holds an integer beyond 64 bits. Send a smaller number or a string.")
 
 
+def refuse_unsupported(values: dict[str, Any]) -> None:
+    """Refuse features that are asked for and not there; `None`, `False` and the like ask for nothing.
+
+    Raises:
+        ApiError: 400 naming the feature.
+    """
+    for name, value in values.items():
+        if value:
+            raise invalid_request(name, f"`{name}` is not supported by this server. Leave it out.")
+
+
 def _declared_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():

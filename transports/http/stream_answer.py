@@ -35,7 +35,8 @@ class StreamAnswer:
         self._writer = writer
         self._request_id = request_id
         self._tokens = 0
-        self._comment = b": waiting\n\n"
+        self._prompt_tokens = 0
+        self._note = "waiting"
         self.opened = False
         self.ended = False
 
@@ -50,12 +51,13 @@ class StreamAnswer:
         match event:
             case TokenChunk():
                 self._tokens += 1
-                return self._open() + (self._writer.text(event.text) if event.text else b"")
+                return self._open() + self._text(event.text)
             case TaskAccepted():
+                self._prompt_tokens = event.prompt_tokens
                 return self._open()
             case PrefillProgress():
-                self._comment = b": prefill %d/%d\n\n" % (event.done, event.total)
-                return self._open() + self._comment
+                self._note = f"prefill {event.done}/{event.total}"
+                return self._open() + self.keep_alive()
             case TaskFinished():
                 return self._finish(event)
             case TaskRejected():
@@ -85,11 +87,11 @@ class StreamAnswer:
         self.ended = True
         if not self.opened:
             raise error
-        return self._writer.failure(error.body(self._request_id))
+        return self._writer.failure(error, self._request_id)
 
-    def comment(self) -> bytes:
+    def keep_alive(self) -> bytes:
         """Return what keeps a silent connection alive: clients skip it, proxies see traffic."""
-        return self._comment
+        return self._writer.keep_alive(self._note)
 
     @property
     def tokens_emitted(self) -> int:
@@ -100,7 +102,15 @@ class StreamAnswer:
         if self.opened:
             return b""
         self.opened = True
-        return self._writer.opening()
+        return self._writer.opening(self._prompt_tokens)
+
+    def _text(self, text: str) -> bytes:
+        if not text:
+            return b""
+        try:
+            return self._writer.text(text)
+        except ApiError as error:
+            return self.fail(error)
 
     def _finish(self, event: TaskFinished) -> bytes:
         if event.finish_reason == "cancelled":

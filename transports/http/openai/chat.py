@@ -9,8 +9,9 @@ from transports.http.generation import AnswerIdentity, Generation, StreamWriter
 from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
 from transports.http.openai.messages import Message, template_messages
 from transports.http.openai.metadata import metadata_of
-from transports.http.openai.sampling import SamplingFields, include_usage_of, refuse_unsupported, sampling_of
-from transports.http.request_body import check_free_form, decode_body
+from transports.http.openai.sampling import SamplingFields, include_usage_of, sampling_of
+from transports.http.request_body import check_free_form, decode_body, refuse_unsupported
+from transports.http.server_sent_events import MEDIA_TYPE
 from transports.messages import ChatPrompt, TaskFinished
 
 _SHAPE = ChoiceShape(
@@ -41,6 +42,8 @@ class ChatRequest(SamplingFields, kw_only=True):
 
 class ChatSurface:
     """Reads chat requests and writes chat answers."""
+
+    stream_media_type = MEDIA_TYPE
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(ChatRequest)

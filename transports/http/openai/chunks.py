@@ -4,15 +4,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from transports.http.errors import ErrorBody
+from transports.http.errors import ApiError
 from transports.http.generation import AnswerIdentity
+from transports.http.json_line import encode_line
+from transports.http.server_sent_events import sse_comment
 from transports.messages import TaskFinished
 
 _ENCODER = msgspec.json.Encoder()
 _DONE = b"data: [DONE]\n\n"
-
-# Line ends to clients that split text the Unicode way (httpx `iter_lines`), though not to the SSE standard.
-_UNICODE_LINE_ENDS = (("\x85".encode(), b"\\u0085"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
 
 
 class ChoiceShape(NamedTuple):
@@ -46,13 +45,14 @@ class ChunkWriter:
         self._before_text = self._start + shape.before_text
         self._after_text = shape.after_text + b"null}" + self._tail
 
-    def opening(self) -> bytes:
+    def opening(self, prompt_tokens: int) -> bytes:
         """Return the role chunk where the endpoint has one."""
+        del prompt_tokens
         return b"" if self._shape.opening is None else self._start + self._shape.opening + b"null}" + self._tail
 
     def text(self, text: str) -> bytes:
         """Return one chunk of text."""
-        return self._before_text + encode_text(text) + self._after_text
+        return self._before_text + encode_line(text) + self._after_text
 
     def finish(self, finished: TaskFinished) -> bytes:
         """Return held-back text, the finish chunk, usage where asked for, and `[DONE]`."""
@@ -60,23 +60,19 @@ class ChunkWriter:
         last = self._start + self._shape.empty + _ENCODER.encode(finished.finish_reason) + b"}" + self._tail
         return held_back + last + self._usage(finished) + _DONE
 
-    def failure(self, error: ErrorBody) -> bytes:
+    def keep_alive(self, note: str) -> bytes:
+        """Return a comment of the event stream: clients skip it."""
+        return sse_comment(note)
+
+    def failure(self, error: ApiError, request_id: str) -> bytes:
         """Return the chunk-shaped error that every OpenAI SDK raises on; no `[DONE]` may follow it."""
-        return self._start + self._shape.empty + b'"error"}],"error":' + _ENCODER.encode(error) + b"}\n\n"
+        body = encode_line(error.body(request_id))
+        return self._start + self._shape.empty + b'"error"}],"error":' + body + b"}\n\n"
 
     def _usage(self, finished: TaskFinished) -> bytes:
         if not self._include_usage:
             return b""
         return self._start + b'],"usage":' + _ENCODER.encode(usage_of(finished)) + b"}\n\n"
-
-
-def encode_text(text: str) -> bytes:
-    """Return `text` as a JSON string without any character that some client takes for a line end."""
-    encoded = _ENCODER.encode(text)
-    if not text.isascii():
-        for raw, escaped in _UNICODE_LINE_ENDS:
-            encoded = encoded.replace(raw, escaped)
-    return encoded
 
 
 def usage_of(finished: TaskFinished) -> dict[str, Any]:

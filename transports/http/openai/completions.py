@@ -6,8 +6,9 @@ from transports.http.errors import invalid_request
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter
 from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
 from transports.http.openai.metadata import metadata_of
-from transports.http.openai.sampling import SamplingFields, include_usage_of, refuse_unsupported, sampling_of
-from transports.http.request_body import decode_body
+from transports.http.openai.sampling import SamplingFields, include_usage_of, sampling_of
+from transports.http.request_body import decode_body, refuse_unsupported
+from transports.http.server_sent_events import MEDIA_TYPE
 from transports.messages import TaskFinished, TextPrompt, TokenPrompt
 
 _MAX_TOKEN_ID = 2**31 - 1
@@ -32,6 +33,8 @@ class CompletionRequest(SamplingFields, kw_only=True):
 
 class CompletionSurface:
     """Reads completion requests and writes completions."""
+
+    stream_media_type = MEDIA_TYPE
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(CompletionRequest)

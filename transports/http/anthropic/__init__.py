@@ -1,0 +1,1 @@
+"""The Anthropic surface: `/v1/messages`."""
