@@ -8,6 +8,8 @@ from contextlib import suppress
 
 _READ_BYTES = 64 * 1024
 _LOOK_S = 0.01
+_TO_SERVER = "to server"
+_TO_CLIENT = "to client"
 
 
 class TcpProxy:
@@ -30,7 +32,7 @@ class TcpProxy:
         self._flows.set()
         self._delay_s = 0.0
         self._is_refusing = False
-        self._is_dropping = False
+        self._dropped: set[str] = set()
         self._is_closed = False
         self.recorded_to_server: list[bytes] = []
         self._listener = socket.create_server((host, port), backlog=128)
@@ -57,13 +59,14 @@ class TcpProxy:
         """Let through what came meanwhile, and everything after it."""
         self._flows.set()
 
-    def drop(self) -> None:
-        """Swallow every byte from now on: nothing arrives, not even later. Only `cut` helps then."""
-        self._is_dropping = True
+    def drop(self, *, to_server: bool = True, to_client: bool = True) -> None:
+        """Swallow every byte of a direction from now on: nothing arrives, not even later. Only `cut` helps then."""
+        wanted = {_TO_SERVER: to_server, _TO_CLIENT: to_client}
+        self._dropped = {direction for direction, is_wanted in wanted.items() if is_wanted}
 
     def stop_dropping(self) -> None:
         """Let new connections through; those that lost bytes are cut, nothing sensible comes from them any more."""
-        self._is_dropping = False
+        self._dropped = set()
         self.cut()
 
     def delay(self, seconds: float) -> None:
@@ -112,11 +115,12 @@ class TcpProxy:
             with self._lock:
                 self._pairs = [one for one in self._pairs if not one.is_closed]
                 self._pairs.append(pair)
-            for source, target, recorded in ((client, server, self.recorded_to_server), (server, client, None)):
+            for source, target, direction in ((client, server, _TO_SERVER), (server, client, _TO_CLIENT)):
+                recorded = self.recorded_to_server if direction is _TO_SERVER else None
                 queue: deque[tuple[float, bytes]] = deque()
                 more = threading.Condition()
                 threading.Thread(target=self._read, args=(pair, source, queue, more, recorded), daemon=True).start()
-                threading.Thread(target=self._write, args=(pair, target, queue, more), daemon=True).start()
+                threading.Thread(target=self._write, args=(pair, target, queue, more, direction), daemon=True).start()
 
     def _read(
         self,
@@ -142,7 +146,12 @@ class TcpProxy:
                 time.sleep(_LOOK_S)
 
     def _write(
-        self, pair: "_Pair", target: socket.socket, queue: "deque[tuple[float, bytes]]", more: threading.Condition
+        self,
+        pair: "_Pair",
+        target: socket.socket,
+        queue: "deque[tuple[float, bytes]]",
+        more: threading.Condition,
+        direction: str,
     ) -> None:
         while not pair.is_closed:
             with more:
@@ -153,7 +162,7 @@ class TcpProxy:
                 if pair.is_closed:
                     return
                 time.sleep(min(max(wait_s, 0.0), _LOOK_S) or _LOOK_S)
-            if self._is_dropping:
+            if direction in self._dropped:
                 continue
             try:
                 target.sendall(data)
@@ -212,6 +221,16 @@ class ProxyPair:
         """Let everything through."""
         self.nodes.resume()
         self.events.resume()
+
+    def drop(self, *, to_server: bool = True, to_client: bool = True) -> None:
+        """Swallow every byte of a direction."""
+        self.nodes.drop(to_server=to_server, to_client=to_client)
+        self.events.drop(to_server=to_server, to_client=to_client)
+
+    def stop_dropping(self) -> None:
+        """Let new connections through."""
+        self.nodes.stop_dropping()
+        self.events.stop_dropping()
 
     def delay(self, seconds: float) -> None:
         """Deliver every byte later."""

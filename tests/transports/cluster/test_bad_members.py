@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import anyio
 import msgspec
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from tests.transports.cluster.bus_harness import FACTS, Cluster, eventually, run
 from tests.transports.cluster.hostile_peer import hostile_peer
 from tests.transports.cluster.test_strangers import still_serves
 from transports.cluster.bus_limits import BusLimits
+from transports.cluster.bus_sockets import new_socket
 from transports.cluster.handshake import Hello, Refused
 from transports.cluster.packets import (
     AskEvents,
@@ -155,6 +157,21 @@ async def test_a_flood_from_a_member_is_bounded(packet: bytes):
             assert len(os.listdir("/dev/fd")) - descriptors < 30  # noqa: PTH208 - see above
         assert len(cluster.record.refusals) < 40
         assert node.record.errors == []
+
+
+async def test_a_stalled_head_outlives_members_that_leave_with_a_full_queue():
+    async with running_cluster() as cluster:
+        node = await cluster.joined("n1")
+        for _ in range(5):
+            with flooding(cluster, lambda peer: peer.send(linked(7, b""))):
+                await anyio.sleep(0.1)
+                # The event loop hangs: nothing is read, and what arrives fills every queue.
+                time.sleep(0.2)  # noqa: ASYNC251
+            time.sleep(0.1)  # noqa: ASYNC251
+            await still_serves(cluster, node)
+        made = new_socket(zmq.Context.instance(), zmq.ROUTER, cluster.limits)
+        assert made.getsockopt(zmq.HEARTBEAT_IVL) == 0, "libzmq 4.3.5 aborts over its own heartbeats here"
+        made.close()
 
 
 async def test_a_message_without_end_is_cut_off():
