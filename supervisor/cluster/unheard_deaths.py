@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from diagnostics.cause import Cause
 from diagnostics.incident import DeathCertificate, Incident
-from diagnostics.verdict import fold
 from transports.cluster.handshake import Hello
 
 
@@ -13,8 +12,8 @@ def unheard_deaths(
 ) -> tuple[DeathCertificate, ...]:
     """Return the certificates of the ranks of a generation that died unseen, by rank. Pure.
 
-    None, when an incident of the generation is known (its ranks' deaths belong to that), or when all of them were
-    asked to leave.
+    None, when an incident of the generation is known (its ranks' deaths belong to that), or when a head ended it: when
+    one rank was asked to leave, the others went because of that, whatever they say.
 
     Args:
         generation: The newest that any node tells of.
@@ -28,7 +27,6 @@ def unheard_deaths(
         for certificate in hellos[node].deaths:
             if certificate.generation == generation and certificate.node == node:
                 found.setdefault(certificate.rank, certificate)
-    deaths = tuple(found[rank] for rank in sorted(found))
-    if not deaths or fold(deaths, len(deaths)).kind is Cause.KILLED_BY_SUPERVISOR:
+    if any(one.diagnosis.cause is Cause.KILLED_BY_SUPERVISOR for one in found.values()):
         return ()
-    return deaths
+    return tuple(found[rank] for rank in sorted(found))
