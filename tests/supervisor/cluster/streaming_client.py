@@ -30,6 +30,7 @@ class StreamingClient:
             "ignore_eos": True,
         }
         self.tokens = 0
+        self.text = ""
         self.status: int | None = None
         self.errors: list[dict[str, Any]] = []
         self.finish_reasons: list[str] = []
@@ -102,6 +103,8 @@ class StreamingClient:
         if "error" in event:
             self.errors.append(event["error"])
         for choice in event.get("choices", ()):
-            self.tokens += bool(choice["delta"].get("content"))
+            content = choice["delta"].get("content")
+            self.tokens += bool(content)
+            self.text += content or ""
             if choice["finish_reason"] is not None:
                 self.finish_reasons.append(choice["finish_reason"])
