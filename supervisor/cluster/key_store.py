@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from zmq.error import ZMQError
@@ -64,6 +65,14 @@ class _OwnKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: str
 
 
+class _Seen(NamedTuple):
+    """The trusted keys by name, the names by key, and the file that they were read from."""
+
+    stamp: FileStamp | None
+    keys: dict[str, bytes]
+    names: dict[bytes, str]
+
+
 class KeyStore:
     """The keys in one state folder. Its methods block, on small files, and at most 5 s on another `ringwarden keys`.
 
@@ -78,7 +87,7 @@ class KeyStore:
         self._trusted_file = folder / "trusted.toml"
         self._lock_file = folder / "keys.lock"
         self._max_trusted_keys = max_trusted_keys
-        self._seen: tuple[FileStamp | None, dict[str, bytes]] | None = None
+        self._seen: _Seen | None = None
 
     def own(self) -> KeyPair:
         """Return this folder's own keys; make them when there are none. Whoever asks, and when, they stay the same.
@@ -105,16 +114,11 @@ class KeyStore:
         Raises:
             KeyStoreError: The file is damaged, others may write it, or it cannot be read.
         """
-        with _told():
-            stamp = stamp_of(self._trusted_file)
-            if self._seen is None or self._seen[0] != stamp:
-                # Stamped before it is read: a change in between is seen next time.
-                self._seen = (stamp, self._read_trusted())
-        return dict(self._seen[1])
+        return dict(self._see().keys)
 
     def name_of(self, public: bytes) -> str | None:
         """Return the name under which a key in Z85 is trusted, None for a stranger's. Raises as `trusted` does."""
-        return next((name for name, key in self.trusted().items() if key == public), None)
+        return self._see().names.get(public)
 
     def key_of(self, name: str) -> bytes | None:
         """Return the key in Z85 that is trusted under a name. Raises as `trusted` does."""
@@ -159,6 +163,15 @@ class KeyStore:
             removed = trusted.pop(name)
             self._write_trusted(trusted)
         return removed
+
+    def _see(self) -> _Seen:
+        with _told():
+            stamp = stamp_of(self._trusted_file)
+            if self._seen is None or self._seen.stamp != stamp:
+                # Stamped before it is read: a change in between is seen next time.
+                keys = self._read_trusted()
+                self._seen = _Seen(stamp, keys, {key: name for name, key in keys.items()})
+        return self._seen
 
     def _check_new(self, name: str, public: bytes, trusted: dict[str, bytes]) -> None:
         if name in trusted:

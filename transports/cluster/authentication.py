@@ -37,6 +37,7 @@ class Authenticator:
         self._limits = limits
         self._punished_until: dict[str, float] = {}
         self._known: dict[str, tuple[str | None, float]] = {}
+        self._forget_at = 0.0
         self.socket = new_socket(context, zmq.REP, limits)
         self.socket.bind(_ADDRESS)
 
@@ -61,7 +62,9 @@ class Authenticator:
         if now < until:
             return name
         name = self._trusted(key.encode())
-        self._known = {one: known for one, known in self._known.items() if now < known[1]}
+        if now >= self._forget_at:
+            self._known = {one: known for one, known in self._known.items() if now < known[1]}
+            self._forget_at = now + _KNOWN_S
         self._known[key] = (name, now + _KNOWN_S)
         return name
 
