@@ -58,9 +58,7 @@ def sampling_of(fields: SamplingFields) -> SamplingParameters:
         top_p=rules.number_of("top_p", fields.top_p, rules.TOP_P, 1.0),
         top_k=rules.top_k_of("top_k", fields.top_k),
         min_p=rules.number_of("min_p", fields.min_p, rules.MIN_P, 0.0),
-        repetition_penalty=rules.number_of(
-            "repetition_penalty", fields.repetition_penalty, rules.REPETITION_PENALTY, 1.0
-        ),
+        repetition_penalty=rules.number_of("repetition_penalty", fields.repetition_penalty, rules.REPETITION, 1.0),
         presence_penalty=rules.number_of("presence_penalty", fields.presence_penalty, rules.PENALTY, 0.0),
         frequency_penalty=rules.number_of("frequency_penalty", fields.frequency_penalty, rules.PENALTY, 0.0),
         logit_bias=_logit_bias_of(fields.logit_bias),
