@@ -62,6 +62,24 @@ def placed(actions: list[dict[str, Any]], *, at: str, rank: int, step: int = 0) 
     return [{"at": at, "rank": rank, "step": step, **action} for action in actions]
 
 
+# These take different ways through the supervisor: an exception, a clean exit, a crash, a kill, a broken protocol.
+EVERYWHERE = frozenset({"raise", "_exit(0)", "SIGSEGV", "SIGKILL", "garbage frame"})
+
+
+def crossed(argument_names: str, cases: list[Any], places: list[tuple[str, Any]]) -> Any:
+    """Every case, and every place, at least once; all cases at all places with `scripts/soak`."""
+
+    def marks(index: int, name: str, place: int) -> list[pytest.MarkDecorator]:
+        return [] if name in EVERYWHERE or index % len(places) == place else [pytest.mark.soak]
+
+    parameters = [
+        pytest.param(case, at, id=f"{case[0]}-{label}", marks=marks(index, case[0], place))
+        for index, case in enumerate(cases)
+        for place, (label, at) in enumerate(places)
+    ]
+    return pytest.mark.parametrize(argument_names, parameters)
+
+
 def named(cases: list[Any]) -> Any:
     return pytest.mark.parametrize("case", cases, ids=[case[0] for case in cases])
 
@@ -76,20 +94,19 @@ async def assert_blamed_and_serving_again(group: RunningGroup, rank: int, cause:
     assert isinstance(events[-1], TaskFinished)
 
 
-@pytest.mark.parametrize("at", STARTING)
-@named(DEATHS)
+@crossed("case, at", DEATHS, [(at, at) for at in STARTING])
 async def test_a_death_while_starting(tmp_path: Path, case: tuple[str, list[dict[str, Any]], Cause], at: str) -> None:
     _, actions, cause = case
     async with running_group(tmp_path, faults=placed(actions, at=at, rank=1)) as group:
         await assert_blamed_and_serving_again(group, 1, cause)
 
 
-@pytest.mark.parametrize(("rank", "step"), [(0, 5), (1, 0), (1, 5)], ids=["decode-0", "prefill-1", "decode-1"])
-@named(DEATHS)
+@crossed("case, rank_and_step", DEATHS, [("decode-0", (0, 5)), ("prefill-1", (1, 0)), ("decode-1", (1, 5))])
 async def test_a_death_while_serving(
-    tmp_path: Path, case: tuple[str, list[dict[str, Any]], Cause], rank: int, step: int
+    tmp_path: Path, case: tuple[str, list[dict[str, Any]], Cause], rank_and_step: tuple[int, int]
 ) -> None:
     _, actions, cause = case
+    rank, step = rank_and_step
     async with running_group(tmp_path, faults=placed(actions, at="step", rank=rank, step=step)) as group:
         await group.ready(1)
         pids = group.pids()
