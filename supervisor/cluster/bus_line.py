@@ -1,10 +1,11 @@
 """A node at the other end of the bus, as its ranks need it."""
 
+import anyio
 from loguru import logger
 
 from transports.cluster.bus_errors import BusFull, NodeGone, NodeUnknown, RequestTimedOut
 from transports.cluster.head_bus import HeadBus
-from transports.cluster.messages import RankOrder
+from transports.cluster.messages import RankOrder, TasksInFlight
 from transports.cluster.requests import (
     NodeAnswer,
     NodeRequest,
@@ -17,8 +18,15 @@ from transports.cluster.requests import (
 _ANSWER_S = 2.0
 
 
+class _Look:
+    def __init__(self) -> None:
+        self.seen: tuple[RankObserved, ...] = ()
+        self.ended = anyio.Event()
+
+
 class BusLine:
-    """Implements `supervisor.cluster.remote_rank.NodeLine`. Used from the event loop.
+    """Implements `supervisor.cluster.remote_rank.NodeLine`. Used from the event loop. One for all ranks of a node:
+    what each of them says of the whole node goes there once.
 
     Args:
         bus: The head's end.
@@ -28,9 +36,13 @@ class BusLine:
     def __init__(self, bus: HeadBus, node: str) -> None:
         self.node = node
         self._bus = bus
+        self._owed: TasksInFlight | None = None
+        self._looks: dict[ObserveRanks, _Look] = {}
 
     def order(self, order: RankOrder) -> None:
         """Queue an order. A node that is gone, or reads nothing, is lost before it could have carried it out."""
+        if order == self._owed:
+            return
         try:
             self._bus.send(self.node, order)
         except (NodeUnknown, NodeGone):
@@ -38,6 +50,9 @@ class BusLine:
         except BusFull as exc:
             logger.warning("node {} reads nothing: {}", self.node, exc)
             self._bus.forget(self.node)
+            return
+        if isinstance(order, TasksInFlight):
+            self._owed = order
 
     async def request(self, request: NodeRequest, deadline_s: float) -> NodeAnswer:
         """Ask, and wait for the answer within a deadline."""
@@ -51,6 +66,17 @@ class BusLine:
             return RequestFailed(f"the node reads nothing: {exc}")
 
     async def observe(self, generation: int, observe_s: float) -> tuple[RankObserved, ...]:
-        """Let the node look at its ranks."""
-        answer = await self.request(ObserveRanks(generation, observe_s), observe_s + _ANSWER_S)
-        return answer.ranks if isinstance(answer, RanksObserved) else ()
+        """Let the node look at its ranks, once for all who ask at the same time."""
+        wanted = ObserveRanks(generation, observe_s)
+        look = self._looks.get(wanted)
+        if look is not None:
+            await look.ended.wait()
+            return look.seen
+        look = self._looks[wanted] = _Look()
+        try:
+            answer = await self.request(wanted, observe_s + _ANSWER_S)
+            look.seen = answer.ranks if isinstance(answer, RanksObserved) else ()
+        finally:
+            del self._looks[wanted]
+            look.ended.set()
+        return look.seen

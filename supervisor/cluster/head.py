@@ -87,6 +87,7 @@ class Head:
         self._liveness = NodeLiveness(liveness)
         self._connections: dict[str, int] = {}
         self._last_connection = 0
+        self._lines: dict[str, BusLine] = {}
         self._own: OwnNode | None = None
         self._tasks: TaskGroup | None = None
         self._stand_down = anyio.Event()
@@ -131,7 +132,9 @@ class Head:
 
     def line(self, node: str) -> Line:
         """How a node is reached."""
-        return self._own if self._own is not None and node == self._own.node else BusLine(self.bus, node)
+        if self._own is not None and node == self._own.node:
+            return self._own
+        return self._lines.setdefault(node, BusLine(self.bus, node))
 
     def publish(self, event: ClusterEvent) -> None:
         """Tell every node."""
