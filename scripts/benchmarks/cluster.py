@@ -160,9 +160,11 @@ class _Scale:
             recoveries.append(self._head.ask("recover", generation=2 + number))
             recoveries[-1]["seconds"] = recoveries[-1]["ready_at"] - killed_at
             heard = self._report()
-            incidents = [of_node for one in heard for of_node in one["incidents"]]
-            assert len({str(sorted((key, text) for key, (_, text) in one.items())) for one in incidents}) == 1
-            verdicts.append(max(at for one in incidents for at, _ in one.values()) - killed_at)
+            newest = [list(of_node.values())[number] for one in heard for of_node in one["incidents"]]
+            sentences = {sentence for _, sentence in newest}
+            if len(sentences) != 1:
+                raise AssertionError(f"nodes tell {len(sentences)} different verdicts")
+            verdicts.append(max(at for at, _ in newest) - killed_at)
             versions.append(max(one["incident_versions"] for one in heard))
         yield Row(
             NAME,

@@ -102,7 +102,7 @@ class SimulatedNode:
             case ProbeEdge():
                 return EdgeProbed()
             case VerifyGone():
-                return VerifiedGone(())
+                return VerifiedGone((), 16 * 1024**3)
             case ObserveRanks():
                 return RanksObserved(tuple(RankObserved(rank, False, 0.0) for rank in self.ranks.living))
 
@@ -135,14 +135,14 @@ class Simulator:
         return {"killed_at": time.monotonic() if ours else None}
 
     async def report(self) -> dict[str, Any]:
-        """Tell what was heard since the last report."""
+        """Tell the events of which the last report did not tell, and all incidents."""
         told = {
             "latencies_s": [node.latencies_s for node in self._nodes],
             "incidents": [node.incidents for node in self._nodes],
             "incident_versions": max(node.incident_versions for node in self._nodes),
         }
         for node in self._nodes:
-            node.latencies_s, node.incidents, node.incident_versions = [], {}, 0
+            node.latencies_s, node.incident_versions = [], 0
         return told
 
 
