@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+from collections.abc import Iterator
 
 from starlette.types import Scope
 
@@ -76,12 +77,22 @@ def _without_port(host_and_port: str) -> str:
 
 
 def _check_key(headers: list[tuple[bytes, bytes]], api_key: str) -> None:
-    given = next((value for name, value in headers if name == b"authorization"), b"")
-    scheme, _, key = given.partition(b" ")
-    if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), api_key.encode()):
+    if not any(hmac.compare_digest(key, api_key.encode()) for key in _keys(headers)):
         raise ApiError(
             401,
             "invalid_api_key",
-            "The API key is missing or wrong. Send `Authorization: Bearer KEY` with the key of this server.",
+            "The API key is missing or wrong. Send `Authorization: Bearer KEY` or `x-api-key: KEY` with this "
+            "server's key.",
             headers={"www-authenticate": "Bearer"},
         )
+
+
+def _keys(headers: list[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """The keys that a request brings: as OpenAI's clients send it, and as Anthropic's do."""
+    for name, value in headers:
+        if name == b"x-api-key":
+            yield value.strip()
+        if name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                yield key.strip()

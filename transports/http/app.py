@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from transports.http.anthropic.messages import MessagesSurface
 from transports.http.dialect import error_response
 from transports.http.edge import Edge
 from transports.http.errors import ApiError
@@ -31,6 +32,7 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
     routes = [
         Route("/v1/chat/completions", GenerationEndpoint(gateway, ChatSurface(), limits), methods=["POST"]),
         Route("/v1/completions", GenerationEndpoint(gateway, CompletionSurface(), limits), methods=["POST"]),
+        Route("/v1/messages", GenerationEndpoint(gateway, MessagesSurface(), limits), methods=["POST"]),
         Route("/v1/models", status.models),
         Route("/v1/models/{model_id:path}", status.model),
         Route("/health/live", status.live),

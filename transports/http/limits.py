@@ -35,7 +35,8 @@ class HttpSecurity(msgspec.Struct, frozen=True, kw_only=True):
     """Who may ask.
 
     Args:
-        api_key: When set, every path but `/health/*` demands `Authorization: Bearer <api_key>`.
+        api_key: When set, every path but `/health/*` demands it, as `Authorization: Bearer KEY` or as
+            `x-api-key`.
         allowed_hosts: Host names, without port, that are accepted beside the loopback names and the address that a
             connection came in on.
     """

@@ -16,22 +16,11 @@ from tests.transports.http.scripted_gateway import (
     play,
     token,
 )
-from tests.transports.http.serving import Serving, serving
+from tests.transports.http.serving import Serving
 from transports.http.gateway import Refusal, RefusalCode
 from transports.messages import ChatPrompt, RejectionCode, TaskRejected, TextPrompt, TokenPrompt
 
 MESSAGES = [{"role": "user", "content": "hi"}]
-
-
-@pytest.fixture
-def gateway() -> ScriptedGateway:
-    return ScriptedGateway()
-
-
-@pytest.fixture
-def server(gateway: ScriptedGateway) -> Iterator[Serving]:
-    with serving(gateway) as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,16 +7,10 @@ import msgspec
 
 from transports.http.errors import invalid_request
 from transports.http.request_body import check_free_form
+from transports.http.text_parts import ContentPart, text_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _ROLES_WITHOUT_CONTENT = ("assistant", "tool")
-
-
-class ContentPart(msgspec.Struct, frozen=True):
-    """One part of a message's content; only `text` is served."""
-
-    type: str
-    text: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -57,23 +51,11 @@ def _template_message(param: str, message: Message) -> dict[str, Any]:
 
 def _content(param: str, message: Message) -> str:
     content = message.content
-    if isinstance(content, str):
-        return content
     if content is None:
         if message.role in _ROLES_WITHOUT_CONTENT:
             return ""
         raise invalid_request(param, f"`{param}` is missing. A {message.role} message needs text.")
-    return "".join(_part_text(f"{param}[{index}]", part) for index, part in enumerate(content))
-
-
-def _part_text(param: str, part: ContentPart) -> str:
-    if part.type != "text":
-        raise invalid_request(
-            f"{param}.type", f"`{param}.type` is {part.type!r}; only `text` parts are supported. Send text."
-        )
-    if part.text is None:
-        raise invalid_request(f"{param}.text", f"`{param}.text` is missing. Add the part's text.")
-    return part.text
+    return text_of(param, content)
 
 
 def _template_tool_call(param: str, call: dict[str, Any]) -> dict[str, Any]:
