@@ -3,7 +3,6 @@
 Everything but its settings and its API is what `ringwarden up --nodes` runs: bus, roster, starter, group, journal.
 """
 
-import os
 import resource
 import tempfile
 import time
@@ -129,7 +128,7 @@ class ScaleHead:
             "lag_p99_ms": percentile(lags, 99),
             "lag_max_ms": max(lags),
             "resident_mb": _resident_bytes() / 1e6,
-            "descriptors": len(os.listdir("/dev/fd")),
+            "descriptors": _open_descriptors(),
         }
 
     async def requests(self, count: int) -> dict[str, Any]:
@@ -203,6 +202,10 @@ class ScaleHead:
 
 async def _nothing_earlier(_observer: RunnerObserver) -> Earlier:
     return Earlier()
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def _resident_bytes() -> int:

@@ -14,7 +14,7 @@ from scripts.benchmarks.simulated_ranks import SimulatedRanks
 from supervisor.cluster.inventory import read_facts
 from transports.cluster.handshake import PROTOCOL_VERSION, Hello, Refused, Welcome
 from transports.cluster.keys import KeyPair
-from transports.cluster.messages import Answer, Ask, ClusterEvent, GroupChanged, IncidentDeclared, ToNode
+from transports.cluster.messages import Answer, Ask, ClusterEvent, IncidentDeclared, ToNode
 from transports.cluster.node_bus import NodeBus
 from transports.cluster.node_facts import NodeFacts
 from transports.cluster.requests import (
@@ -78,7 +78,7 @@ class SimulatedNode:
         if isinstance(event, IncidentDeclared):
             self.incident_versions += 1
             self.incidents.setdefault(event.incident.incident_id, (now, event.incident.message))
-        elif isinstance(event, GroupChanged) and event.reason is not None and event.reason.startswith(_STAMP):
+        elif event.reason is not None and event.reason.startswith(_STAMP):
             self.latencies_s.append(now - float(event.reason.removeprefix(_STAMP)))
 
     def on_events_lost(self, first: int, last: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "scripts" / "bench"
-QUICK = ("death", "diagnostics", "journal", "bus")
+QUICK = ("death", "diagnostics", "journal", "bus", "cluster")
 SLOW = ("token_latency", "orphans", "idle", "tokens", "concurrent", "recovery")
 FRAMES = "frames"
 
