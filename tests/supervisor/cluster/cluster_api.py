@@ -73,7 +73,7 @@ class ClusterApi:
         """`/incidents`, newest first."""
         return self.get("/incidents")["incidents"]
 
-    def stream(self, max_tokens: int = 100_000) -> StreamingClient:
+    def stream(self, max_tokens: int = 1_000_000) -> StreamingClient:
         """Start a streaming client; return it when tokens come."""
         client = StreamingClient(self.url, max_tokens)
         client.wait_tokens()

@@ -3,11 +3,14 @@
 import json
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from tests.end_to_end.service import wait_until
+
+MESSAGES = ({"role": "user", "content": "tell me about rings"},)
 
 
 class StreamingClient:
@@ -16,18 +19,26 @@ class StreamingClient:
     Args:
         url: The API's address.
         max_tokens: How long the answer is to be.
-        model: Whom to ask.
+        messages: What is asked.
+        ignore_eos: Whether the answer has to be that long.
     """
 
-    def __init__(self, url: str, max_tokens: int = 100_000, model: str = "tiny") -> None:
+    def __init__(
+        self,
+        url: str,
+        max_tokens: int = 1_000_000,
+        *,
+        messages: Sequence[Mapping[str, str]] = MESSAGES,
+        ignore_eos: bool = True,
+    ) -> None:
         self._url = url
         self._body = {
-            "model": model,
-            "messages": [{"role": "user", "content": "tell me about rings"}],
+            "model": "tiny",
+            "messages": list(messages),
             "stream": True,
             "temperature": 0,
             "max_tokens": max_tokens,
-            "ignore_eos": True,
+            "ignore_eos": ignore_eos,
         }
         self.tokens = 0
         self.text = ""

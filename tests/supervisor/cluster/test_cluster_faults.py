@@ -43,9 +43,19 @@ RANKS = 3
 def by_rank() -> list[Any]:
     """Every death on every rank; by default each death on one rank, so that each rank has every third of them."""
     return [
-        pytest.param(rank, actions, cause, id=f"{name}-{rank}", marks=[] if index % RANKS == rank else pytest.mark.soak)
+        pytest.param(
+            rank, actions, cause, id=f"{name}-{rank}", marks=[] if index % RANKS == rank else [pytest.mark.soak]
+        )
         for index, (name, actions, cause) in enumerate(DEATHS)
         for rank in range(RANKS)
+    ]
+
+
+def by_place() -> list[Any]:
+    """Deaths while starting; by default every second, because each takes two starts."""
+    return [
+        pytest.param(*case, id=f"{case[0]}-{case[1]}", marks=[pytest.mark.soak] if index % 2 else [])
+        for index, case in enumerate(STARTS)
     ]
 
 
@@ -84,7 +94,7 @@ def test_a_rank_killed_from_outside(cluster: Cluster, rank: int) -> None:
     before.assert_serves_again()
 
 
-@pytest.mark.parametrize(("at", "rank", "actions", "cause"), STARTS, ids=[f"{case[0]}-{case[1]}" for case in STARTS])
+@pytest.mark.parametrize(("at", "rank", "actions", "cause"), by_place())
 def test_a_death_while_starting(
     cluster: Cluster, at: str, rank: int, actions: list[dict[str, Any]], cause: str
 ) -> None:

@@ -36,7 +36,7 @@ def cluster(shared: Cluster) -> Generator[Cluster]:
     print(shared.logs())  # shown of a failed test only
 
 
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("node", [one if one == "b" else pytest.param(one, marks=pytest.mark.soak) for one in NODES])
 def test_an_agent_that_is_killed_and_comes_back(cluster: Cluster, node: str) -> None:
     before = Before(cluster)
     killed_at = time.monotonic()
@@ -51,7 +51,7 @@ def test_an_agent_that_is_killed_and_comes_back(cluster: Cluster, node: str) -> 
     cluster.journals.wait_caught_up(node, error["incident_id"])
 
 
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("node", [one if one == "a" else pytest.param(one, marks=pytest.mark.soak) for one in NODES])
 def test_an_agent_that_is_killed_and_started_at_once(cluster: Cluster, node: str) -> None:
     before = Before(cluster)
     killed_at = time.monotonic()
@@ -126,6 +126,7 @@ def test_an_agent_that_is_killed_while_the_group_loads(cluster: Cluster) -> None
     before.assert_serves_again(incidents=2)
 
 
+@pytest.mark.soak
 def test_all_nodes_killed_together(cluster: Cluster) -> None:
     before = Before(cluster)
     for node in NODES:

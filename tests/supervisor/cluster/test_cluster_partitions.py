@@ -60,7 +60,7 @@ class Undisturbed:
         assert len(self._cluster.incidents()) == self.before.incidents
 
 
-@pytest.mark.parametrize("node", ["a", "b"])
+@pytest.mark.parametrize("node", ["a", pytest.param("b", marks=pytest.mark.soak)])
 def test_connections_that_close_and_come_back_change_nothing(cluster: Cluster, node: str) -> None:
     undisturbed = Undisturbed(cluster)
     for _ in range(3):
@@ -85,7 +85,7 @@ def test_a_pause_that_is_shorter_than_silence_changes_nothing(cluster: Cluster) 
     undisturbed.check()
 
 
-@pytest.mark.parametrize("node", ["a", pytest.param("b", marks=pytest.mark.soak), "c"])
+@pytest.mark.parametrize("node", ["c", *(pytest.param(node, marks=pytest.mark.soak) for node in ("a", "b"))])
 def test_connections_that_close_for_long(cluster: Cluster, node: str) -> None:
     before = Before(cluster)
     lost = before.rank_on(node)
@@ -106,8 +106,11 @@ def test_connections_that_close_for_long(cluster: Cluster, node: str) -> None:
 
 @pytest.mark.parametrize(
     "direction",
-    [{"to_server": True, "to_client": False}, {"to_server": False, "to_client": True}, {}],
-    ids=["to the head", "to the node", "both"],
+    [
+        pytest.param({"to_server": True, "to_client": False}, id="to the head"),
+        pytest.param({"to_server": False, "to_client": True}, id="to the node", marks=pytest.mark.soak),
+        pytest.param({}, id="both", marks=pytest.mark.soak),
+    ],
 )
 def test_what_is_sent_vanishes(cluster: Cluster, direction: dict[str, Any]) -> None:
     before = Before(cluster)
