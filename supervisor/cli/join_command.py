@@ -41,9 +41,9 @@ def join(
     except (StateDirectoryError, KeyStoreError, HeadKeyMissing) as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except JoinRefused as problem:
-        raise CommandError(f"the head refuses this node: {problem}", problem.remedy, ExitCode.UNAVAILABLE) from problem
+        raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
     except HeadLost as problem:
-        remedy = "See on the head that it runs: ringwarden ps"
+        remedy = "See on the head that it runs (ringwarden ps), and that each side trusts the other (ringwarden keys)"
         raise CommandError(str(problem), remedy, ExitCode.TEMPORARY) from problem
     except HeadNotFound as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem

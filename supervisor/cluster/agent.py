@@ -37,7 +37,7 @@ _QUICK_PAUSE_S = 0.1
 
 
 class JoinRefused(Exception):
-    """The head will not have this node, and another try would change nothing. `remedy` says what to do."""
+    """Head and node do not go together, and another try would change nothing. `remedy` says what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason)
@@ -152,7 +152,7 @@ class Agent:
     def on_refused(self, refused: Refused) -> None:
         """A head does not take this node in."""
         if refused.permanent:
-            self._refuse(JoinRefused(refused.reason, refused.remedy))
+            self._refuse(JoinRefused(f"the head refuses this node: {refused.reason}", refused.remedy))
         else:
             self._away(f"the head refuses this node: {refused.reason}")
 

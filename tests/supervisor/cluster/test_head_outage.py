@@ -97,7 +97,7 @@ def test_a_head_that_was_never_there_is_given_up_after_the_budget(tmp_path: Path
     agent = lone_agent(tmp_path, port, budget_s=1.5)
     assert_ended_unreached(agent, f"no connection to 127.0.0.1 port {port}: Connection refused")
     assert outage_lines(agent.log)[0] == (0, 1.5)
-    assert "See on the head that it runs" in one_line(agent.log)
+    assert "See on the head that it runs (ringwarden ps)" in one_line(agent.log)
 
 
 def test_sigterm_ends_a_node_that_waits_for_its_head_at_once(tmp_path: Path):

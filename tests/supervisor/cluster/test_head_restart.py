@@ -207,9 +207,9 @@ def test_a_head_with_another_wish_starts_anew(cluster: Cluster):
     pids = cluster.pids()
     known = incident_ids(cluster)
     cluster.kill(HEAD)
-    cluster.start_head("--ranks=2")
+    cluster.start_head("--ranks=4")
     view = cluster.wait_ready(generation + 1)
-    assert (view["generation"], view["world_size"]) == (generation + 1, 2)
+    assert (view["generation"], view["world_size"]) == (generation + 1, 4)
     assert all(map(is_over, pids.values()))
     assert incident_ids(cluster) == known
     cluster.assert_serves()
