@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
 from supervisor.cli.join_command import join
 from supervisor.cli.keys_command import keys
 from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
+from supervisor.cli.service_command import service
 from supervisor.exit_code import ExitCode
 from supervisor.settings import SettingsError
 from supervisor.version import version as installed_version
@@ -159,6 +161,8 @@ app.command()(join)
 app.command()(diagnose)
 app.command()(logs)
 app.add_typer(keys)
+app.add_typer(config)
+app.add_typer(service)
 
 
 @app.command()

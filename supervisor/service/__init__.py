@@ -1,0 +1,1 @@
+"""Ringwarden as a service of launchd or systemd, for one user."""
