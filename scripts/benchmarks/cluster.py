@@ -37,7 +37,7 @@ class _Scale:
     def __init__(self, nodes: int, ends: ExitStack, *, quick: bool) -> None:
         self._nodes = nodes
         self._ranks = min(nodes * RANKS_PER_NODE, MOST_RANKS)
-        self._watch_s = 1.0 if quick else 10.0
+        self._watch_s = 0.7 if quick else 10.0
         self._quick = quick
         self._head = Ordered("scripts.benchmarks.scale_head")
         ends.callback(self._head.end)
@@ -137,8 +137,8 @@ class _Scale:
             any_node_p50_ms=median(every) * 1000,
             any_node_p99_ms=percentile(every, 99) * 1000,
         )
-        # Fewer than ZeroMQ holds for a node: more, and nodes that were too slow would have to ask for the rest.
-        count = 50 if self._quick else 200
+        # Fewer than ZeroMQ surely holds for a node: of more, nodes that were too slow would have to ask for the rest.
+        count = 50 if self._quick else 100
         told = self._head.ask("publish", count=count, interval_s=0.0)
         latencies = self._stamped(count)
         seconds = max(of_node[-1] for of_node in latencies) + told["last"] - told["began"]
