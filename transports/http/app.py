@@ -14,6 +14,9 @@ from transports.http.errors import ApiError
 from transports.http.gateway import Gateway
 from transports.http.generation_endpoint import GenerationEndpoint
 from transports.http.limits import HttpLimits, HttpSecurity
+from transports.http.ollama.chat import OllamaChatSurface
+from transports.http.ollama.generate import OllamaGenerateSurface
+from transports.http.ollama.status import OllamaStatusEndpoints
 from transports.http.openai.chat import ChatSurface
 from transports.http.openai.completions import CompletionSurface
 from transports.http.request_id import request_id_of
@@ -29,10 +32,17 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
         security: Who may ask; by default everybody who reaches a loopback name.
     """
     status = StatusEndpoints(gateway)
+    ollama = OllamaStatusEndpoints(gateway, limits)
     routes = [
         Route("/v1/chat/completions", GenerationEndpoint(gateway, ChatSurface(), limits), methods=["POST"]),
         Route("/v1/completions", GenerationEndpoint(gateway, CompletionSurface(), limits), methods=["POST"]),
         Route("/v1/messages", GenerationEndpoint(gateway, MessagesSurface(), limits), methods=["POST"]),
+        Route("/api/chat", GenerationEndpoint(gateway, OllamaChatSurface(), limits), methods=["POST"]),
+        Route("/api/generate", GenerationEndpoint(gateway, OllamaGenerateSurface(), limits), methods=["POST"]),
+        Route("/api/tags", ollama.tags),
+        Route("/api/ps", ollama.ps),
+        Route("/api/version", ollama.version),
+        Route("/api/show", ollama.show, methods=["POST"]),
         Route("/v1/models", status.models),
         Route("/v1/models/{model_id:path}", status.model),
         Route("/health/live", status.live),

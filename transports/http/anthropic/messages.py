@@ -12,6 +12,7 @@ from transports.http.openai.metadata import metadata_of
 from transports.http.request_body import decode_body, refuse_unsupported
 from transports.http.server_sent_events import MEDIA_TYPE
 from transports.http.text_parts import ContentPart, text_of
+from transports.http.turns import check_role, checked_conversation
 from transports.messages import ChatPrompt, SamplingParameters, TaskFinished
 
 ROLES = ("user", "assistant", "system")
@@ -119,18 +120,12 @@ def _sampling_of(request: MessagesRequest) -> SamplingParameters:
 
 
 def _template_messages(request: MessagesRequest) -> tuple[dict[str, Any], ...]:
-    if not request.messages:
-        raise invalid_request("messages", "`messages` is empty. Send at least one message.")
-    result: list[dict[str, Any]] = []
-    if request.system:
-        result.append({"role": "system", "content": text_of("system", request.system)})
+    messages: list[dict[str, Any]] = []
     for index, turn in enumerate(request.messages):
         param = f"messages[{index}]"
-        if turn.role not in ROLES:
-            raise invalid_request(f"{param}.role", f"`{param}.role` is {turn.role!r}; use one of {', '.join(ROLES)}.")
-        result.append({"role": turn.role, "content": text_of(f"{param}.content", turn.content)})
-    if result[-1]["role"] == "assistant":
-        raise invalid_request(
-            "messages", "`messages` ends with an assistant message; an answer cannot be prefilled. End with a user's."
-        )
-    return tuple(result)
+        check_role(param, turn.role, ROLES)
+        messages.append({"role": turn.role, "content": text_of(f"{param}.content", turn.content)})
+    checked = checked_conversation("messages", messages)
+    if not request.system:
+        return checked
+    return ({"role": "system", "content": text_of("system", request.system)}, *checked)

@@ -8,6 +8,7 @@ import msgspec
 from transports.http.errors import invalid_request
 from transports.http.request_body import check_free_form
 from transports.http.text_parts import ContentPart, text_of
+from transports.http.turns import check_role
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _ROLES_WITHOUT_CONTENT = ("assistant", "tool")
@@ -35,8 +36,7 @@ def template_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]
 
 
 def _template_message(param: str, message: Message) -> dict[str, Any]:
-    if message.role not in ROLES:
-        raise invalid_request(f"{param}.role", f"`{param}.role` is {message.role!r}; use one of {', '.join(ROLES)}.")
+    check_role(param, message.role, ROLES)
     result: dict[str, Any] = {"role": message.role, "content": _content(f"{param}.content", message)}
     if message.name is not None:
         result["name"] = message.name

@@ -1,0 +1,65 @@
+"""`/api/generate`: its request and answer shapes. Implements `Surface`."""
+
+from typing import Any
+
+import msgspec
+
+from transports.http.errors import invalid_request
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.ollama.lines import MEDIA_TYPE, LineWriter, TextShape, whole_object
+from transports.http.ollama.request import OllamaFields, generation_of
+from transports.http.request_body import decode_body, refuse_unsupported
+from transports.messages import ChatPrompt, Prompt, TaskFinished, TextPrompt
+
+_SHAPE = TextShape(b'"response":', b"")
+
+
+class GenerateRequest(OllamaFields, kw_only=True):
+    """The body of a request, as far as it is read. `raw` keeps the model's chat template out."""
+
+    prompt: str = ""
+    system: str | None = None
+    raw: bool | None = None
+    suffix: str | None = None
+    template: str | None = None
+    context: list[int] | None = None
+    images: list[Any] | None = None
+
+
+class OllamaGenerateSurface:
+    """Reads generate requests and writes their answers."""
+
+    stream_media_type = MEDIA_TYPE
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(GenerateRequest)
+
+    def parse(self, body: bytes) -> Generation:
+        """Read and check a request; see `Surface.parse`."""
+        request = decode_body(self._decoder, body)
+        refuse_unsupported(
+            {
+                "suffix": request.suffix,
+                "template": request.template,
+                "context": request.context,
+                "images": request.images,
+            }
+        )
+        return generation_of(request, _prompt_of(request))
+
+    def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:
+        """Return the writer of one streamed answer."""
+        return LineWriter(identity, _SHAPE)
+
+    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+        """Return the answer as one object."""
+        return whole_object(identity, _SHAPE, text, finished)
+
+
+def _prompt_of(request: GenerateRequest) -> Prompt:
+    if not request.prompt:
+        raise invalid_request("prompt", "`prompt` is empty; models are always loaded here. Send text.")
+    if request.raw:
+        return TextPrompt(request.prompt)
+    system = ({"role": "system", "content": request.system},) if request.system else ()
+    return ChatPrompt(messages=(*system, {"role": "user", "content": request.prompt}))

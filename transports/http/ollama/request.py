@@ -1,0 +1,79 @@
+"""What `/api/chat` and `/api/generate` share: the request's fields, and their ranges."""
+
+from typing import Any
+
+import msgspec
+
+from transports.http import sampling_rules as rules
+from transports.http.generation import Generation
+from transports.http.request_body import refuse_unsupported
+from transports.messages import Prompt, SamplingParameters
+
+_TAG = ":latest"  # What Ollama's clients add to a name that has no tag.
+
+
+class Options(msgspec.Struct, frozen=True):
+    """`options`. Those that are about loading a model, such as `num_ctx`, are ignored like all that are unknown."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    num_predict: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+class OllamaFields(msgspec.Struct, kw_only=True):
+    """Fields of both endpoints. `None` means that the default holds."""
+
+    model: str
+    stream: bool | None = None
+    options: Options | None = None
+    format: Any = None
+    think: bool | str | None = None
+    logprobs: bool | None = None
+
+
+def model_name_of(name: str) -> str:
+    """Return the name of a served model, without the tag that Ollama's clients add."""
+    return name.removesuffix(_TAG)
+
+
+def generation_of(fields: OllamaFields, prompt: Prompt) -> Generation:
+    """Return the checked request.
+
+    Raises:
+        ApiError: 400 naming the field at fault.
+    """
+    refuse_unsupported({"format": fields.format, "think": fields.think, "logprobs": fields.logprobs})
+    rules.check_model(fields.model)
+    return Generation(
+        model=model_name_of(fields.model),
+        prompt=prompt,
+        sampling=_sampling_of(fields.options or Options()),
+        stream=fields.stream is not False,
+        include_usage=True,
+    )
+
+
+def _sampling_of(options: Options) -> SamplingParameters:
+    """Ollama's own defaults, but no repetition penalty: Ollama's looks at the last 64 tokens only."""
+    num_predict = options.num_predict
+    return SamplingParameters(
+        # 0, -1 and -2 are Ollama's words for "no limit".
+        max_tokens=None if num_predict in (0, -1, -2) else rules.max_tokens_of("options.num_predict", num_predict),
+        temperature=rules.number_of("options.temperature", options.temperature, rules.TEMPERATURE, 0.8),
+        top_p=rules.number_of("options.top_p", options.top_p, rules.TOP_P, 0.9),
+        top_k=rules.top_k_of("options.top_k", options.top_k, 40),
+        min_p=rules.number_of("options.min_p", options.min_p, rules.MIN_P, 0.0),
+        repetition_penalty=rules.number_of("options.repeat_penalty", options.repeat_penalty, rules.REPETITION, 1.0),
+        presence_penalty=rules.number_of("options.presence_penalty", options.presence_penalty, rules.PENALTY, 0.0),
+        frequency_penalty=rules.number_of("options.frequency_penalty", options.frequency_penalty, rules.PENALTY, 0.0),
+        # -1 is Ollama's word for "any".
+        seed=None if options.seed == -1 else rules.seed_of("options.seed", options.seed),
+        stop=rules.stop_of("options.stop", options.stop),
+    )
