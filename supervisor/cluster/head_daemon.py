@@ -21,6 +21,7 @@ from supervisor.cluster.own_node import OWN_NODE, OwnNode
 from supervisor.cluster.roster import Roster
 from supervisor.cluster.takeover import Takeover
 from supervisor.core.adoption import Plan
+from supervisor.core.head_epoch import HeadIdentity
 from supervisor.core.node_liveness import LivenessLimits
 from supervisor.core.rank_places import PlacementWish
 from supervisor.daemon import empty_folder, group_log, group_spec, guarded, serve_group, supervise_group
@@ -82,7 +83,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
         line=head.line,
         takeover=Takeover(
             spec=spec,
-            plan=Plan(plan_of(spec, settings.model, wish), None, _nodes_to_hear(settings, last_generation)),
+            plan=Plan(plan_of(spec, settings.model, wish), None, _nodes_to_hear(settings, head.identity)),
             model=settings.model,
             roster=roster,
             line=head.line,
@@ -182,9 +183,9 @@ def _last_generation(state: StateDirectory) -> int:
         return 0
 
 
-def _nodes_to_hear(settings: Settings, last_generation: int) -> frozenset[str]:
-    """The nodes that may still run a group of an earlier head: none when there was none."""
-    if last_generation == 0:
+def _nodes_to_hear(settings: Settings, identity: HeadIdentity) -> frozenset[str]:
+    """The nodes that may still run a group of an earlier head: none when there was none. The journal may be lost."""
+    if identity.epoch == 1:
         return frozenset()
     if settings.nodes != AUTOMATIC:
         return frozenset(named_nodes(settings.nodes)) - {OWN_NODE}

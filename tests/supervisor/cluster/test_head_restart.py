@@ -251,6 +251,51 @@ def test_a_head_that_is_away_for_half_a_minute_adopts_its_group_all_the_same(tmp
         assert cluster.pids() == pids
 
 
+@pytest.mark.soak
+def test_a_head_that_dies_while_its_group_starts_leaves_nothing_half_started(tmp_path: Path):
+    script = {"layers": 8, "layer_interval_s": 0.5}
+    with running_cluster(tmp_path, nodes=("a", "b"), ranks=2, script=script, settings=SETTINGS) as cluster:
+        wait_until(lambda: any(rank["state"] == "loading" for rank in cluster.view()["ranks"]), "a rank loads", 30)
+        pids = cluster.pids()
+        cluster.kill(HEAD)
+        cluster.start_head()
+        assert cluster.wait_ready(2)["generation"] == 2
+        assert all(map(is_over, pids.values())), "what had not served yet is not adopted"
+        assert cluster.incidents() == []
+        cluster.assert_serves()
+
+
+@pytest.mark.soak
+def test_a_head_that_lost_its_journal_adopts_what_its_nodes_tell_of(cluster: Cluster):
+    generation = cluster.view()["generation"]
+    pids = cluster.pids()
+    cluster.kill(HEAD)
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        (cluster.state_dir(HEAD) / name).unlink(missing_ok=True)
+    cluster.start_head()
+    assert cluster.wait_ready()["generation"] == generation
+    assert cluster.pids() == pids
+    cluster.assert_serves()
+
+
+@pytest.mark.soak
+def test_a_head_that_was_frozen_goes_on_with_its_streams(cluster: Cluster):
+    before = cluster.view()
+    pids = cluster.pids()
+    known = incident_ids(cluster)
+    client = cluster.stream(2000)
+    cluster.head.signal(signal.SIGSTOP)
+    for name in cluster.nodes:
+        wait_until(lambda name=name: "Head unreachable" in cluster.log(name), f"{name} misses its head", 30)
+    cluster.head.signal(signal.SIGCONT)
+    client.assert_finished()
+    assert client.tokens == 2000, "nothing of the answer is lost"
+    assert cluster.wait_ready()["generation"] == before["generation"]
+    assert cluster.pids() == pids
+    assert incident_ids(cluster) == known
+    assert [line for line in cluster.log("a").splitlines() if "Head reachable again" in line]
+
+
 def test_nodes_that_are_told_to_end_while_their_head_is_away_take_their_runners_along(cluster: Cluster):
     pids = cluster.pids()
     cluster.kill(HEAD)
