@@ -19,6 +19,7 @@ from transports.http.ollama.generate import OllamaGenerateSurface
 from transports.http.ollama.status import OllamaStatusEndpoints
 from transports.http.openai.chat import ChatSurface
 from transports.http.openai.completions import CompletionSurface
+from transports.http.openai.responses import ResponsesSurface
 from transports.http.request_id import request_id_of
 from transports.http.status_endpoints import StatusEndpoints
 
@@ -36,6 +37,7 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
     routes = [
         Route("/v1/chat/completions", GenerationEndpoint(gateway, ChatSurface(), limits), methods=["POST"]),
         Route("/v1/completions", GenerationEndpoint(gateway, CompletionSurface(), limits), methods=["POST"]),
+        Route("/v1/responses", GenerationEndpoint(gateway, ResponsesSurface(limits), limits), methods=["POST"]),
         Route("/v1/messages", GenerationEndpoint(gateway, MessagesSurface(), limits), methods=["POST"]),
         Route("/api/chat", GenerationEndpoint(gateway, OllamaChatSurface(), limits), methods=["POST"]),
         Route("/api/generate", GenerationEndpoint(gateway, OllamaGenerateSurface(), limits), methods=["POST"]),

@@ -56,7 +56,11 @@ class StreamWriter(Protocol):
         ...
 
     def finish(self, finished: TaskFinished) -> bytes:
-        """Return the normal end, text that was held back included."""
+        """Return the normal end, text that was held back included.
+
+        Raises:
+            ApiError: The answer cannot end well.
+        """
         ...
 
     def failure(self, error: ApiError, request_id: str) -> bytes:

@@ -9,10 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from transports.http.companions import run_beside, until_disconnect
 from transports.http.error_rows import error_of_incident, error_of_refusal, error_of_rejection
-from transports.http.errors import ApiError, internal_error
+from transports.http.errors import internal_error
 from transports.http.event_stream import EventStream
 from transports.http.gateway import Gateway, Refusal, TaskStream
 from transports.http.generation import AnswerIdentity, Generation, Surface
+from transports.http.held_text import HeldText
 from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
@@ -102,14 +103,12 @@ class _WholeAnswer:
     """Collects the text of an answer that is not streamed."""
 
     def __init__(self, limits: HttpLimits) -> None:
-        self._limits = limits
-        self._texts: list[str] = []
-        self._held_bytes = 0
+        self._held = HeldText(limits.max_answer_bytes)
         self.tokens = 0
 
     @property
     def text(self) -> str:
-        return "".join(self._texts)
+        return self._held.text
 
     def handle(self, event: TaskEvent) -> TaskFinished | None:
         """Take one event; return the good end when this is it.
@@ -119,11 +118,12 @@ class _WholeAnswer:
         """
         match event:
             case TokenChunk():
-                self._add(event)
+                self.tokens += 1
+                self._held.add(event.text, self.tokens)
             case TaskFinished():
                 if event.finish_reason == "cancelled":
                     raise cancelled_error(self.tokens)
-                self._texts.append(event.text)
+                self._held.add(event.text, self.tokens)
                 return event
             case TaskRejected():
                 raise error_of_rejection(event, self.tokens)
@@ -135,13 +135,6 @@ class _WholeAnswer:
                 assert_never(event)
         return None
 
-    def _add(self, chunk: TokenChunk) -> None:
-        self.tokens += 1
-        self._held_bytes += len(chunk.text) * 4
-        if self._held_bytes > self._limits.max_answer_bytes:
-            raise _answer_too_long(self.tokens, self._limits)
-        self._texts.append(chunk.text)
-
 
 def _identity(generation: Generation, stream: TaskStream, timing: TaskTiming) -> AnswerIdentity:
     return AnswerIdentity(
@@ -152,14 +145,4 @@ def _identity(generation: Generation, stream: TaskStream, timing: TaskTiming) ->
         sampling=generation.sampling,
         metadata=generation.metadata,
         timing=timing,
-    )
-
-
-def _answer_too_long(tokens: int, limits: HttpLimits) -> ApiError:
-    return ApiError(
-        500,
-        "answer_too_long",
-        f"The answer is longer than the {limits.max_answer_bytes} bytes that are held for an answer that is not "
-        "streamed. Set `max_tokens`, or `stream: true`.",
-        tokens_emitted=tokens,
     )

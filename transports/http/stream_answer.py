@@ -110,14 +110,22 @@ class StreamAnswer:
         try:
             return self._writer.text(text)
         except ApiError as error:
-            return self.fail(error)
+            return self._fail_here(error)
 
     def _finish(self, event: TaskFinished) -> bytes:
         if event.finish_reason == "cancelled":
             return self.fail(cancelled_error(self._tokens))
         opening = self._open()
+        try:
+            last = self._writer.finish(event)
+        except ApiError as error:
+            return opening + self._fail_here(error)
         self.ended = True
-        return opening + self._writer.finish(event)
+        return opening + last
+
+    def _fail_here(self, error: ApiError) -> bytes:
+        error.tokens_emitted = self._tokens
+        return self.fail(error)
 
 
 def cancelled_error(tokens_emitted: int) -> ApiError:

@@ -25,7 +25,7 @@ EVENTS = st.one_of(
 )
 
 
-def _first_terminal(events: list[TaskEvent]) -> TaskEvent | None:
+def first_terminal(events: list[TaskEvent]) -> TaskEvent | None:
     return next((event for event in events if isinstance(event, TaskFinished | ErrorChunk | TaskRejected)), None)
 
 
@@ -43,7 +43,7 @@ def test_exactly_one_end(events: list[TaskEvent], include_usage: bool, surface: 
         refused = exc
         with contextlib.suppress(ApiError):
             written += answer.handle(accepted())
-    terminal = _first_terminal(events)
+    terminal = first_terminal(events)
     succeeded = isinstance(terminal, TaskFinished) and terminal.finish_reason != "cancelled"
     data = sse_events(written) if written else []
     errors = [event for event in data if event != "[DONE]" and "error" in json.loads(event)]
