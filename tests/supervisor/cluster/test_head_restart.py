@@ -19,6 +19,7 @@ from tests.end_to_end.service import wait_until
 from tests.supervisor.cluster.cluster_harness import Cluster, running_cluster
 from tests.supervisor.cluster.cluster_process import is_over
 from tests.supervisor.cluster.streaming_client import StreamingClient
+from tests.supervisor.cluster.test_head_outage import outage_lines
 
 CLIENTS = 20
 ADOPTION_WAIT_S = 6.0
@@ -56,6 +57,16 @@ def newest_run(cluster: Cluster) -> str:
 
 def incident_ids(cluster: Cluster) -> list[str]:
     return [one["incident_id"] for one in cluster.incidents()]
+
+
+def outages(cluster: Cluster) -> dict[str, int]:
+    """How often each node said so far that its head had gone."""
+    return {name: [elapsed for elapsed, _ in outage_lines(cluster.log(name))].count(0) for name in cluster.nodes}
+
+
+def wait_all_miss_their_head(cluster: Cluster, before: dict[str, int]) -> None:
+    """Wait until every node says that a new outage began: at once, however short ago the last one was."""
+    wait_until(lambda: all(outages(cluster)[name] > before[name] for name in cluster.nodes), "all miss their head", 30)
 
 
 class SdkClient:
@@ -182,7 +193,7 @@ def test_a_rank_that_died_while_no_head_was_there_is_told_and_replaced(cluster: 
 
 def test_a_head_that_is_stopped_ends_its_group_and_its_nodes_join_the_next_one(cluster: Cluster):
     generation = cluster.view()["generation"]
-    pids = cluster.pids()
+    pids, before = cluster.pids(), outages(cluster)
     client = cluster.stream()
     cluster.head.signal(signal.SIGTERM)
     assert cluster.head.wait_end() == ExitCode.OK, cluster.head.log
@@ -191,8 +202,7 @@ def test_a_head_that_is_stopped_ends_its_group_and_its_nodes_join_the_next_one(c
     assert all(map(is_over, pids.values())), "the group ended before its head did"
     known = {one.incident_id for one in cluster.journals.why(HEAD)}
     assert error["incident_id"] in known
-    for name in cluster.nodes:
-        wait_until(lambda name=name: "Head unreachable" in cluster.log(name), f"{name} waits for a head", 20)
+    wait_all_miss_their_head(cluster, before)
     assert cluster.living_nodes() == cluster.nodes
 
     cluster.start_head()
@@ -281,26 +291,23 @@ def test_a_head_that_lost_its_journal_adopts_what_its_nodes_tell_of(cluster: Clu
 @pytest.mark.soak
 def test_a_head_that_was_frozen_goes_on_with_its_streams(cluster: Cluster):
     before = cluster.view()
-    pids = cluster.pids()
+    pids, said = cluster.pids(), outages(cluster)
     known = incident_ids(cluster)
     client = cluster.stream(2000)
     cluster.head.signal(signal.SIGSTOP)
-    for name in cluster.nodes:
-        wait_until(lambda name=name: "Head unreachable" in cluster.log(name), f"{name} misses its head", 30)
+    wait_all_miss_their_head(cluster, said)
     cluster.head.signal(signal.SIGCONT)
     client.assert_finished()
     assert client.tokens == 2000, "nothing of the answer is lost"
     assert cluster.wait_ready()["generation"] == before["generation"]
     assert cluster.pids() == pids
     assert incident_ids(cluster) == known
-    assert [line for line in cluster.log("a").splitlines() if "Head reachable again" in line]
 
 
 def test_nodes_that_are_told_to_end_while_their_head_is_away_take_their_runners_along(cluster: Cluster):
-    pids = cluster.pids()
+    pids, before = cluster.pids(), outages(cluster)
     cluster.kill(HEAD)
-    for name in cluster.nodes:
-        wait_until(lambda name=name: "Head unreachable" in cluster.log(name), f"{name} waits for a head", 20)
+    wait_all_miss_their_head(cluster, before)
     assert not any(map(is_over, pids.values()))
     asked_at = time.monotonic()
     for name in cluster.nodes:
