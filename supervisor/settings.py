@@ -230,13 +230,15 @@ def _converted(key: str, value: Any, source: str) -> Any:
 
 def _wrong(key: str, value: Any, source: str, problem: msgspec.ValidationError) -> SettingsError:
     shown = "(hidden)" if key == "api_key" else repr(value)
-    properties = settings_schema()["$defs"]["Settings"]["properties"]
-    meaning = properties[key].get("description", "see the README")
+    entry = settings_schema()["$defs"]["Settings"]["properties"][key]
+    # What may be left out is described one level deeper.
+    described: dict[str, Any] = entry.get("anyOf", [entry])[0]
+    choices = f" ({', '.join(described['enum'])})" if "enum" in described else ""
     return SettingsError(
         source,
         key,
         f"is {shown}, which is wrong: {_lowered(str(problem))}",
-        f"It is: {meaning}. Correct it, or leave it out to get the default.",
+        f"It is: {described['description']}{choices}. Correct it, or leave it out to get the default.",
     )
 
 

@@ -1,6 +1,7 @@
 """What `ringwarden service` does, whichever service manager there is."""
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,7 @@ class _Uninstalled(msgspec.Struct, frozen=True):
     system: str
     file: str
     removed: bool
+    stopped: bool
 
 
 def install_service(request: InstallRequest, *, as_json: bool) -> None:
@@ -87,18 +89,26 @@ def uninstall_service(*, stop: bool, as_json: bool) -> None:
     with _told():
         manager = own_manager()
         installed = read_installed(manager.file) is not None
-        if stop and installed:
+        stopping = stop and (installed or _is_loaded(manager))
+        if stopping:
             manager.check_reachable()
             manager.stop()
         remove_installed(manager.file)
-        if stop and installed:
+        if stopping:
             manager.forget()
     if as_json:
-        print_json(_Uninstalled(manager.name, str(manager.file), installed))
-    elif installed:
-        console().print(shown(f"Removed {manager.file}{' and stopped the service' if stop else ''}."))
-    else:
-        console().print(shown(f"There is no {manager.file}: nothing to remove."))
+        print_json(_Uninstalled(manager.name, str(manager.file), installed, stopping))
+        return
+    file = f"Removed {manager.file}" if installed else f"There is no {manager.file}"
+    console().print(shown(f"{file}{'; stopped the service' if stopping else '; nothing was stopped'}."))
+
+
+def _is_loaded(manager: ServiceManager) -> bool:
+    """Whether the manager still knows a service whose file is gone."""
+    try:
+        return manager.observe().loaded
+    except ServiceError:
+        return False
 
 
 def show_status(*, as_json: bool) -> int:
@@ -175,7 +185,8 @@ def _print_file(manager: ServiceManager, content: bytes, *, as_json: bool) -> No
     if as_json:
         print_json(_Printed(manager.name, str(manager.file), content.decode()))
     else:
-        console().out(content.decode(), highlight=False, end="")
+        # Not through the console, which would turn tabs into spaces.
+        sys.stdout.write(content.decode())
 
 
 def _tell_installed(

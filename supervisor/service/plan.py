@@ -3,7 +3,6 @@
 import math
 import os
 import sys
-import sysconfig
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,8 +72,7 @@ def plan_service(
 def _import_path() -> dict[str, str]:
     """A checkout that is not installed is found by a variable; what is installed needs none."""
     packages = Path(__file__).resolve().parent.parent.parent
-    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
-    return {} if packages in installed else {"PYTHONPATH": str(packages)}
+    return {} if packages.name in {"site-packages", "dist-packages"} else {"PYTHONPATH": str(packages)}
 
 
 def _check(plan: ServicePlan) -> None:

@@ -82,6 +82,13 @@ def test_parallel_is_a_closed_set(value: str):
     assert refused({"parallel": value}).key == "parallel"
 
 
+@pytest.mark.parametrize("key", Settings.__struct_fields__)
+def test_a_wrong_value_of_any_setting_is_told_what_belongs_there(key: str):
+    error = refused({key: object()})
+    assert error.remedy.startswith("It is: ")
+    assert ("(pipeline, tensor)" in error.remedy) == (key == "parallel")
+
+
 @pytest.mark.parametrize("value", ["module", "module:", ":Class", "a b:C", "os.system('x'):C"])
 def test_engine_must_be_module_and_class(value: str):
     assert refused({"engine": value}).key == "engine"
