@@ -100,6 +100,7 @@ def test_a_head_that_was_never_there_is_given_up_after_the_budget(tmp_path: Path
     assert "See on the head that it runs (ringwarden ps)" in one_line(agent.log)
 
 
+@pytest.mark.soak
 def test_sigterm_ends_a_node_that_waits_for_its_head_at_once(tmp_path: Path):
     agent = lone_agent(tmp_path, free_port(), budget_s=600)
     wait_until(lambda: outage_lines(agent.log) != [], "it says that the head is away", 30)
@@ -111,6 +112,7 @@ def test_sigterm_ends_a_node_that_waits_for_its_head_at_once(tmp_path: Path):
     assert "Traceback" not in agent.log
 
 
+@pytest.mark.soak
 def test_whoever_answers_there_but_is_no_head_is_named_in_the_last_error(tmp_path: Path):
     with Mute() as mute:
         agent = lone_agent(tmp_path, mute.port, budget_s=1.5)
