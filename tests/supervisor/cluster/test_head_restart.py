@@ -3,11 +3,9 @@
 import os
 import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -18,6 +16,7 @@ from supervisor.exit_code import ExitCode
 from tests.end_to_end.service import wait_until
 from tests.supervisor.cluster.cluster_harness import Cluster, running_cluster
 from tests.supervisor.cluster.cluster_process import is_over
+from tests.supervisor.cluster.sdk_client import SdkClient
 from tests.supervisor.cluster.streaming_client import StreamingClient
 from tests.supervisor.cluster.test_head_outage import outage_lines
 
@@ -69,38 +68,6 @@ def wait_all_miss_their_head(cluster: Cluster, before: dict[str, int]) -> None:
     wait_until(lambda: all(outages(cluster)[name] > before[name] for name in cluster.nodes), "all miss their head", 30)
 
 
-class SdkClient:
-    """Somebody who uses an SDK, with its retries or without."""
-
-    def __init__(self, url: str, *, max_retries: int, max_tokens: int) -> None:
-        self._client = openai.OpenAI(base_url=url + "/v1", api_key="unused", max_retries=max_retries, timeout=60)
-        self._max_tokens = max_tokens
-        self.chunks = 0
-        self.raised: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            stream = self._client.chat.completions.create(
-                model="tiny",
-                messages=[{"role": "user", "content": "tell me about rings"}],
-                max_tokens=self._max_tokens,
-                stream=True,
-                extra_body={"ignore_eos": True},
-            )
-            for chunk in stream:
-                self.chunks += bool(chunk.choices and chunk.choices[0].delta.content)
-        except Exception as problem:  # noqa: BLE001 - which one is what the test is about
-            self.raised = problem
-        finally:
-            self._client.close()
-
-    def wait_end(self) -> None:
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-
-
 def test_a_head_killed_under_streams_comes_back_to_a_group_that_never_stopped(cluster: Cluster):
     before = cluster.view()
     pids = cluster.pids()
@@ -118,8 +85,7 @@ def test_a_head_killed_under_streams_comes_back_to_a_group_that_never_stopped(cl
         assert client.broken is not None, "cut off in the middle, which no SDK takes for an end"
         assert (client.said_done, client.finish_reasons, client.errors) == (False, [], []), client.described()
     sdk.wait_end()
-    print(f"the SDK raised {sdk.raised!r}")
-    assert sdk.raised is not None
+    assert isinstance(sdk.raised, openai.APIConnectionError), repr(sdk.raised)
     patient = SdkClient(cluster.url, max_retries=20, max_tokens=5)
 
     started_at = time.monotonic()
@@ -245,34 +211,6 @@ def test_a_head_waits_for_a_node_that_is_gone_then_does_without_its_group(cluste
     cluster.start("c")
     assert cluster.wait_ready(generation + 1)["generation"] == generation + 1
     cluster.assert_serves()
-
-
-@pytest.mark.soak
-def test_a_head_that_is_away_for_half_a_minute_adopts_its_group_all_the_same(tmp_path: Path):
-    # With the settings that people have: nodes try every 10 s by then.
-    with running_cluster(tmp_path, nodes=("a", "b"), ranks=2, settings={"outage_budget_s": 120}) as cluster:
-        before = cluster.wait_ready()
-        pids = cluster.pids()
-        cluster.kill(HEAD)
-        went_at = time.monotonic()
-        wait_until(lambda: time.monotonic() - went_at > 35, "a long outage", 60)
-        cluster.start_head()
-        assert cluster.wait_ready()["generation"] == before["generation"]
-        assert cluster.pids() == pids
-
-
-@pytest.mark.soak
-def test_a_head_that_dies_while_its_group_starts_leaves_nothing_half_started(tmp_path: Path):
-    script = {"layers": 8, "layer_interval_s": 0.5}
-    with running_cluster(tmp_path, nodes=("a", "b"), ranks=2, script=script, settings=SETTINGS) as cluster:
-        wait_until(lambda: any(rank["state"] == "loading" for rank in cluster.view()["ranks"]), "a rank loads", 30)
-        pids = cluster.pids()
-        cluster.kill(HEAD)
-        cluster.start_head()
-        assert cluster.wait_ready(2)["generation"] == 2
-        assert all(map(is_over, pids.values())), "what had not served yet is not adopted"
-        assert cluster.incidents() == []
-        cluster.assert_serves()
 
 
 @pytest.mark.soak
