@@ -123,9 +123,9 @@ class _Scale:
         )
 
     def _fan_out(self) -> Iterator[Row]:
-        count = 20 if self._quick else 100
+        count = 20 if self._quick else 50
         self._report()
-        told = self._head.ask("publish", count=count, interval_s=0.02)
+        self._head.ask("publish", count=count, interval_s=0.02 if self._quick else 0.1)
         latencies = self._stamped(count)
         last = [max(of_event) for of_event in zip(*latencies, strict=True)]
         every = [one for of_node in latencies for one in of_node]
@@ -133,7 +133,7 @@ class _Scale:
             "one event, head -> the last node knows, p50",
             median(last) * 1000,
             "ms",
-            f"{count} events, one every 20 ms, while nobody asks anything",
+            f"{count} events, one every 100 ms, while nobody asks anything",
             last_p99_ms=percentile(last, 99) * 1000,
             any_node_p50_ms=median(every) * 1000,
             any_node_p99_ms=percentile(every, 99) * 1000,
