@@ -47,8 +47,13 @@ class Before:
         return min(rank for rank, name in self.nodes.items() if name == node)
 
     def kill_a_rank(self) -> None:
-        """Let the generation end."""
+        """Let the generation end; the head has noticed when this returns."""
         os.kill(self.pids[0], signal.SIGKILL)
+        wait_until(self._is_over, "the head notices the death", 10)
+
+    def _is_over(self) -> bool:
+        view = self.cluster.view()
+        return view["state"] != "ready" or view["generation"] > self.generation
 
     def wait_released(self, since: float, excused_s: float = 0.0, besides: Iterable[int] = ()) -> float:
         """Wait until the old ranks' processes are gone; it may take a second, and what is excused.

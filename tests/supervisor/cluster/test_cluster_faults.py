@@ -100,8 +100,8 @@ def test_a_death_while_starting(
 ) -> None:
     before = Before(cluster, clients=0)
     cluster.break_next_start(*[{"rank": rank, **action} for action in actions], at=at)
-    os.kill(before.pids[0], signal.SIGKILL)
-    # The request waits for the group, over both deaths.
+    before.kill_a_rank()
+    # This request waits for the group, over both deaths.
     cluster.assert_serves()
     cluster.wait_ready(before.generation + 2)
     newest, oldest = cluster.incidents()[:2]

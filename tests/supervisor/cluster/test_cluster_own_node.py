@@ -1,4 +1,4 @@
-"""The head's own machine computes, too; and a node that is gone for good is done without."""
+"""The head's own machine computes, too; nodes that are gone for good; ranks that never notice by themselves."""
 
 import os
 import signal
@@ -17,7 +17,10 @@ GRACE_S = 0.5
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
     settings = {"node_return_s": 1.0, "admission_wait_s": 60.0}
-    with running_cluster(tmp_path_factory.mktemp("cluster"), ("b",), own_node=True, ranks=2, settings=settings) as it:
+    folder = tmp_path_factory.mktemp("cluster")
+    # As with JACCL, no rank notices that another is gone: only the head can release it.
+    script = {"on_peer_loss": "hang"}
+    with running_cluster(folder, ("b",), own_node=True, ranks=2, script=script, settings=settings) as it:
         yield it
 
 
