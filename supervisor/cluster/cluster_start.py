@@ -88,12 +88,15 @@ class ClusterStarter:
 
     async def prepare(self, generation: int, observer: RunnerObserver) -> PreparedGeneration:
         """Clean the nodes, have the model on them, place the ranks, find ports, connect each edge of the ring once."""
-        await self._verify_gone(generation)
+        clean: dict[str, Hello] = {}
+        await self._verify_gone(generation, clean)
         placed = await self._placed()
         self._was_placed = True
         # In this order: a listener of a check might get a port that was found for the ring.
         await self._check_ring(placed, generation)
         ports = await self._ports(placed, generation)
+        # Once more, for nodes that came meanwhile; those that come after this are cleaned as they come.
+        await self._verify_gone(generation, clean)
         plan = plan_of(self._spec, self._model, self._wish)
         files = generation_files(placed, ports)
         variables = {} if self._hostfile is None else self._hostfile.environment
@@ -120,18 +123,27 @@ class ClusterStarter:
         self._roster.expect(ranks)
         return PreparedGeneration(spec, ranks)
 
-    async def _verify_gone(self, generation: int) -> None:
-        """Whatever older generations left on nodes that can be asked is gone, or nothing is started beside it."""
-        nodes = [entry.name for entry in self._roster.entries() if entry.is_here]
-        answers = await self._ask_all(nodes, VerifyGone(generation), self._limits.gone_s)
-        for node, answer in answers.items():
-            if isinstance(answer, VerifiedGone) and answer.remaining_pids:
-                pids = ", ".join(map(str, answer.remaining_pids))
-                raise CannotPlace(f"Node {node} cannot end the processes {pids} of an earlier generation; reboot it.")
-            if isinstance(answer, VerifiedGone):
-                self._roster.has_memory(node, answer.available_memory_bytes)
-            else:
-                self._roster.lost(node, f"it did not say that it is clean: {problem_of(answer)}")
+    async def _verify_gone(self, generation: int, clean: dict[str, Hello]) -> None:
+        """Whatever older generations left on nodes that can be asked is gone, or nothing is started beside it.
+
+        Args:
+            generation: What is older than this has to go.
+            clean: The nodes that are, with their hellos of then; those are not asked again.
+        """
+        while True:
+            here = [entry for entry in self._roster.entries() if entry.is_here]
+            asked = {entry.name: entry.hello for entry in here if clean.get(entry.name) is not entry.hello}
+            if not asked:
+                return
+            answers = await self._ask_all(tuple(asked), VerifyGone(generation), self._limits.gone_s)
+            for node, answer in answers.items():
+                if isinstance(answer, VerifiedGone) and answer.remaining_pids:
+                    raise CannotPlace(_cannot_end(node, answer))
+                if isinstance(answer, VerifiedGone):
+                    self._roster.has_memory(node, answer.available_memory_bytes)
+                else:
+                    self._roster.lost(node, f"it did not say that it is clean: {problem_of(answer)}")
+            clean.update(asked)
 
     async def _placed(self) -> Placed:
         wish = self._wish_now()
@@ -234,6 +246,11 @@ def configure_rank(spec: GroupSpec, model: str, generation: int, rank: int) -> C
         dead_man_s=spec.dead_man_s,
         layers=spec.layers,
     )
+
+
+def _cannot_end(node: str, answer: VerifiedGone) -> str:
+    pids = ", ".join(map(str, answer.remaining_pids))
+    return f"Node {node} cannot end the processes {pids} of an earlier generation; reboot it."
 
 
 def _with_model(candidate: Candidate, model: ModelPrepared | None) -> Candidate:

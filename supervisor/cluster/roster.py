@@ -100,6 +100,10 @@ class Roster:
         before = self.generation
         earlier = {key: one for key, one in self._ranks.items() if key[0] == before}
         self._ranks = {**earlier, **{(one.generation, one.rank): one for one in ranks}}
+        for node in {one.node for one in self._ranks.values()}:
+            entry = self._nodes.get(node)
+            if entry is not None and entry.lost_because is not None:
+                self._end_ranks(node, entry.lost_because)
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
         """A node's process said hello: whatever an earlier one ran is gone, unless it says that it still runs."""

@@ -79,6 +79,7 @@ class FakeLine:
         self.node = node
         self.orders: list[RankOrder] = []
         self.requests: list[NodeRequest] = []
+        self.meanwhile: dict[type, Callable[[], None]] = {}
         self._answers = answers or {}
         self._port = 41_000
 
@@ -92,9 +93,10 @@ class FakeLine:
         return answer.ranks if isinstance(answer, RanksObserved) else ()
 
     async def request(self, request: NodeRequest, deadline_s: float) -> NodeAnswer:
-        """The answer that the test wants, else that of a healthy node."""
+        """The answer that the test wants, else that of a healthy node; `meanwhile` happens before it, once."""
         del deadline_s
         self.requests.append(request)
+        self.meanwhile.pop(type(request), lambda: None)()
         return self._answers.get(type(request)) or self._healthy(request)
 
     def _healthy(self, request: NodeRequest) -> NodeAnswer:

@@ -176,3 +176,35 @@ async def test_the_model_is_prepared_once_for_each_session() -> None:
     await cluster.prepare(2)
     assert [type(request) for request in cluster.lines["a"].requests].count(PrepareModel) == 1
     assert cluster.roster.entries()[0].model == TINY
+
+
+async def test_a_node_that_comes_during_a_start_is_cleaned_and_has_the_model_too() -> None:
+    for moment in (VerifyGone, PrepareModel):
+        cluster = Cluster(AB)
+        cluster.join("a")
+        cluster.lines["a"].meanwhile[moment] = lambda cluster=cluster: cluster.join("b")
+        prepared = await cluster.prepare(3)
+        assert [handle.node for handle in prepared.ranks] == ["a", "b"]
+        requests = cluster.lines["b"].requests
+        assert VerifyGone(3) in requests
+        assert PrepareModel("tiny") in requests
+
+
+async def test_a_node_that_comes_too_late_for_a_place_is_cleaned_all_the_same() -> None:
+    cluster = Cluster(PlacementWish(nodes=("a",)))
+    cluster.join("a")
+    cluster.lines["a"].meanwhile[PrepareModel] = lambda: cluster.join("c")
+    prepared = await cluster.prepare(3)
+    assert [handle.node for handle in prepared.ranks] == ["a"]
+    assert cluster.lines["c"].requests == [VerifyGone(3)], "what an earlier head started there has to go, too"
+
+
+async def test_a_rank_whose_node_is_lost_during_the_start_is_dead_from_the_beginning() -> None:
+    cluster = Cluster(AB)
+    cluster.join("a", "b")
+    cluster.lines["a"].meanwhile[ReservePorts] = lambda: cluster.roster.lost("b", "it was silent")
+    prepared = await cluster.prepare()
+    certificate = await prepared.ranks[1].run()
+    assert certificate.diagnosis.cause is Cause.NODE_LOST
+    assert "it was silent" in certificate.diagnosis.message
+    assert not isinstance(prepared.ranks[0], RemoteRank) or not prepared.ranks[0].is_over

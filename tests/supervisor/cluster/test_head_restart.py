@@ -21,7 +21,7 @@ from tests.supervisor.cluster.streaming_client import StreamingClient
 from tests.supervisor.cluster.test_head_outage import outage_lines
 
 CLIENTS = 20
-ADOPTION_WAIT_S = 6.0
+ADOPTION_WAIT_S = 20.0
 # What a loaded two-core machine may add before this is a failure of the code.
 NOISE_S = 8.0
 SETTINGS = {"adoption_wait_s": ADOPTION_WAIT_S, "max_concurrent_tasks": CLIENTS + 4, "max_queued_tasks": 64}
