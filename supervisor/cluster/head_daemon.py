@@ -35,6 +35,7 @@ from supervisor.journal.reader import JournalReader, NoJournalFile
 from supervisor.journal.selection import Selection
 from supervisor.keeping import Keeping, keeping
 from supervisor.log import configure_log
+from supervisor.open_files import allow_many_files
 from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
 from supervisor.state_directory import StateDirectory
@@ -60,6 +61,7 @@ def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
         HeadOvertaken: Its cluster has a later head; the group was stopped.
     """
     configure_log()
+    allow_many_files()
     state = StateDirectory(settings.state_dir)
     with state.lock():
         listen(settings.host, settings.port).close()
