@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
 
 def anthropic_messages(service: Service, stream: bool, heard: list[str]) -> Outcome:
     with anthropic.Anthropic(base_url=service.url, api_key="none", max_retries=0, timeout=60) as client:
-        request: dict[str, Any] = {"model": "tiny", "max_tokens": 2000, "messages": PROMPT}
+        request: dict[str, Any] = {"model": "tiny", "max_tokens": 4000, "messages": PROMPT}
         with pytest.raises(anthropic.APIStatusError) as caught:
             if stream:
                 with client.messages.stream(**request) as answer:
@@ -43,7 +43,7 @@ def anthropic_messages(service: Service, stream: bool, heard: list[str]) -> Outc
 
 
 def openai_responses(service: Service, stream: bool, heard: list[str]) -> Outcome:
-    request: dict[str, Any] = {"model": "tiny", "max_output_tokens": 2000, "input": PROMPT}
+    request: dict[str, Any] = {"model": "tiny", "max_output_tokens": 4000, "input": PROMPT}
     with pytest.raises(openai.APIError) as caught:
         if stream:
             for event in service.client().responses.create(stream=True, **request):
@@ -58,12 +58,12 @@ def openai_responses(service: Service, stream: bool, heard: list[str]) -> Outcom
 
 
 def ollama_chat(service: Service, stream: bool, heard: list[str]) -> Outcome:
-    request = {"model": "tiny", "messages": PROMPT, "stream": stream, "options": {"num_predict": 2000}}
+    request = {"model": "tiny", "messages": PROMPT, "stream": stream, "options": {"num_predict": 4000}}
     return _ollama(service, "/api/chat", request, heard, lambda line: line["message"]["content"])
 
 
 def ollama_generate(service: Service, stream: bool, heard: list[str]) -> Outcome:
-    request = {"model": "tiny", "prompt": "tell me about rings", "stream": stream, "options": {"num_predict": 2000}}
+    request = {"model": "tiny", "prompt": "tell me about rings", "stream": stream, "options": {"num_predict": 4000}}
     return _ollama(service, "/api/generate", request, heard, lambda line: line["response"])
 
 
@@ -82,7 +82,8 @@ CLIENTS = (anthropic_messages, openai_responses, ollama_chat, ollama_generate)
 
 @pytest.mark.parametrize("moment", STEP_S)
 def test_a_rank_killed_under_every_client_at_once(moment: str) -> None:
-    with scripted_service(script={"token_interval_s": STEP_S[moment]}) as service, ThreadPoolExecutor(8) as pool:
+    script = {"token_interval_s": STEP_S[moment], "answer_tokens": 4000}
+    with scripted_service(script=script) as service, ThreadPoolExecutor(8) as pool:
         service.wait_ready()
         _, pid = service.pids()
         asked: list[tuple[bool, list[str], Future[Outcome]]] = []

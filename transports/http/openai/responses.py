@@ -41,6 +41,14 @@ class TextSettings(msgspec.Struct, frozen=True):
     verbosity: str | None = None
 
 
+class Reasoning(msgspec.Struct, frozen=True):
+    """`reasoning`; no effort can be asked for."""
+
+    effort: Any = None
+    summary: Any = None
+    generate_summary: Any = None
+
+
 class ResponsesRequest(msgspec.Struct, kw_only=True):
     """The body of a request, as far as it is read. `store` is not: nothing is stored, and the answer says so."""
 
@@ -55,7 +63,7 @@ class ResponsesRequest(msgspec.Struct, kw_only=True):
     text: TextSettings | None = None
     truncation: str | None = None
     tool_choice: Any = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     tools: list[Any] | None = None
     background: bool | None = None
     context_management: Any = None
@@ -125,7 +133,8 @@ class ResponsesSurface:
 
 def _check_features(request: ResponsesRequest) -> None:
     refuse_unsupported({name: getattr(request, name) for name in _REFUSED})
-    refuse_unsupported({f"reasoning.{name}": value for name, value in (request.reasoning or {}).items()})
+    reasoning = msgspec.structs.asdict(request.reasoning or Reasoning())
+    refuse_unsupported({f"reasoning.{name}": value for name, value in reasoning.items()})
     if request.tool_choice not in (None, "auto", "none"):
         raise invalid_request(
             "tool_choice", "`tool_choice` must be `auto` or `none`: there are no tools. Leave it out."
