@@ -51,7 +51,8 @@ def test_an_agent_that_is_killed_and_comes_back(cluster: Cluster, node: str) -> 
     cluster.journals.wait_caught_up(node, error["incident_id"])
 
 
-@pytest.mark.parametrize("node", [one if one == "a" else pytest.param(one, marks=pytest.mark.soak) for one in NODES])
+@pytest.mark.soak
+@pytest.mark.parametrize("node", NODES)
 def test_an_agent_that_is_killed_and_started_at_once(cluster: Cluster, node: str) -> None:
     before = Before(cluster)
     killed_at = time.monotonic()
