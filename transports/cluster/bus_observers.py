@@ -82,7 +82,7 @@ class NodeBusObserver(Protocol):
         ...
 
     def on_reached(self) -> None:
-        """Something was heard from the head."""
+        """Something was heard from the head; not when it turned this node away: `on_refused` says that."""
         ...
 
     def on_unreachable(self, error: str) -> None:

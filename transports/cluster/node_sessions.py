@@ -128,7 +128,9 @@ class NodeSessions:
             BadPacket: The head breaks the protocol.
         """
         packet = decode_from_head_packet(data)
-        self._observer.on_reached()
+        # A head that turns this node away is of no more use to it than one that cannot be reached.
+        if not isinstance(packet, TurnedAway):
+            self._observer.on_reached()
         if packet.session != self._id or self._link is None:
             return
         self._take(packet, self._link, now)

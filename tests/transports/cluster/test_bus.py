@@ -253,3 +253,15 @@ async def test_nothing_is_left_behind_when_it_ends():
 
 def open_descriptors() -> int:
     return len(os.listdir("/dev/fd"))  # noqa: PTH208 - an iterator would be one more
+
+
+async def test_a_head_that_turns_a_node_away_was_not_reached():
+    """Else each refusal would end the node's outage, and the next begin another: its budget would never be used up."""
+    async with running_cluster() as cluster:
+        cluster.record.decide = lambda node, hello: Refused("not now", "Wait.", permanent=False)
+        node = cluster.node()
+        await eventually(lambda: len(node.record.refusals) >= 1, "the refusal")
+        assert (node.record.reached, node.record.welcomes) == (0, [])
+        cluster.record.decide = None
+        await eventually(lambda: node.record.welcomes, "the welcome")
+        assert node.record.reached > 0
