@@ -4,8 +4,10 @@ All of these travel on wires and are kept on disk, so they are frozen msgspec st
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from diagnostics.cause import Cause
 from diagnostics.evidence import ExitStatus, RunnerTerminationError
@@ -38,6 +40,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
     evidence_line: int | None = None
 
 
+Generation = Annotated[int, Meta(ge=0, lt=2**53)]
+"""The number of a start, as far as any clock could count them: others' numbers are added to."""
+
+
 class DeathCertificate(msgspec.Struct, frozen=True):
     """One rank's death, as its supervisor saw it.
 
@@ -48,7 +54,7 @@ class DeathCertificate(msgspec.Struct, frozen=True):
     """
 
     rank: int
-    generation: int
+    generation: Generation
     node: str
     pid: int
     phase: Phase

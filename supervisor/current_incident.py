@@ -12,7 +12,13 @@ from diagnostics.incident import DeathCertificate, Incident
 from diagnostics.verdict import fold
 from supervisor.core.group_messages import DeclareVerdict
 from supervisor.core.restart import RestartAfter
-from supervisor.incident_report import MOST_CERTIFICATES, group_incident, runner_incident, stopped_incident
+from supervisor.incident_report import (
+    MOST_CERTIFICATES,
+    abandoned_incident,
+    group_incident,
+    runner_incident,
+    stopped_incident,
+)
 from supervisor.launch import GroupSpec
 from supervisor.observers import GroupObserver
 from transports.messages import RunnerFailed
@@ -88,6 +94,19 @@ class CurrentIncident:
             model=self._spec.model_id,
             generation=generation,
             task_ids=task_ids,
+        )
+        return self._publish(incident)
+
+    def declare_abandoned(self, generation: int, task_ids: Sequence[str], reason: str) -> Incident:
+        """Make the incident of tasks whose group was given up before there was a verdict."""
+        incident = abandoned_incident(
+            incident_id=self._next_id,
+            occurred_at=time.time(),
+            node=self._spec.node,
+            model=self._spec.model_id,
+            generation=generation,
+            task_ids=task_ids,
+            reason=reason,
         )
         return self._publish(incident)
 

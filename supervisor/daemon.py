@@ -29,9 +29,9 @@ from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
 from supervisor.runner_limits import runner_limits
-from supervisor.runner_record import RunnerRecord
+from supervisor.runner_record import RunnerRecord, StraysOutlive
 from supervisor.settings import Settings, is_loopback
-from supervisor.state_directory import DaemonRecord, StateDirectory
+from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
 from supervisor.version import version
 from transports.http.app import create_app
 from transports.http.gateway import NodeView
@@ -197,7 +197,10 @@ def _own_names(settings: Settings) -> tuple[str, ...]:
 def guarded(state: StateDirectory) -> Generator[Guard]:
     """End what an earlier daemon of this folder left, then guard what this one starts. Blocks, for 5 s at most."""
     record = RunnerRecord(state.path / "runners.json")
-    strays = record.end_strays()
+    try:
+        strays = record.end_strays()
+    except StraysOutlive as problem:
+        raise StateDirectoryError(str(problem), problem.remedy) from problem
     if strays:
         logger.warning("ended runners that an earlier ringwarden left: {}", ", ".join(map(str, strays)))
     with Guard(record) as guard:

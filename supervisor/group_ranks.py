@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+from diagnostics.incident import DeathCertificate
 from supervisor.channel_end import ChannelFull
 from supervisor.rank_handle import RankHandle
 from transports.messages import CancelTask, StartTask, WakeForTask
@@ -41,3 +42,8 @@ class GroupRanks(dict[int, RankHandle]):
         for rank in ranks:
             if rank in self:
                 self[rank].stop(gracefully=gracefully)
+
+
+def over_nodes(ranks: Sequence[RankHandle] | Sequence[DeathCertificate]) -> bool:
+    """Whether they run, or ran, on more than one node."""
+    return len({one.node for one in ranks}) > 1

@@ -17,10 +17,10 @@ from supervisor.core import group_messages as machine
 from supervisor.core.group import Group
 from supervisor.current_incident import CurrentIncident
 from supervisor.generation_start import CannotPlace, CannotStart, GenerationStarter
-from supervisor.group_ranks import GroupRanks
+from supervisor.group_ranks import GroupRanks, over_nodes
 from supervisor.group_tasks import GroupTasks
 from supervisor.launch import GroupSpec
-from supervisor.observation import Observation, first_failure, observed_run
+from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
 from supervisor.rank_handle import RankHandle
 from supervisor.rank_reports import RankReports
@@ -34,6 +34,8 @@ from transports.messages import (
     SamplingParameters,
     StartTask,
 )
+
+_STOPPED_MEANWHILE = "The group was stopped while it started."
 
 
 class GroupSupervisor:
@@ -59,8 +61,7 @@ class GroupSupervisor:
         self.spec = spec
         self.group = group
         self.runners = GroupRanks()
-        self._observation = observation or Observation(run_id="")
-        self._captures = Captures(self._observation, model=spec.model_id)
+        self._captures = Captures(observation or Observation(run_id=""), model=spec.model_id)
         self.tasks = GroupTasks(self._captures)
         self._stalls = StallWatch(
             spec.stall_timeout_s, self.runners, floor_s=spec.stall_floor_s, start_limit_s=spec.start_stall_timeout_s
@@ -82,15 +83,7 @@ class GroupSupervisor:
         Raises:
             ObserverFailed: Under `FAIL_FAST` only; the runners are killed.
         """
-        async with observed_run(self._observation):
-            try:
-                await self._run()
-            except BaseExceptionGroup as group:
-                failed = first_failure(group)
-                raise group if failed is None else failed from None
-            finally:
-                self._captures.close()
-            self._captures.check()
+        await self._captures.observe(self._run)
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as task_group:
@@ -158,10 +151,6 @@ class GroupSupervisor:
         if self.tasks.forget(task_id):
             self.runners.cancel_task(task_id)
 
-    def tasks_in_flight(self) -> int:
-        """How many tasks are open."""
-        return len(self.tasks)
-
     @property
     def facts(self) -> ModelFacts | None:
         """What the newest runners said of their model."""
@@ -207,10 +196,19 @@ class GroupSupervisor:
                 if self._preparing is not None:
                     self._preparing.cancel()
                 self.runners.release(ranks, gracefully=gracefully)
-            case machine.AwaitRestart() | machine.Abandon() | machine.Stopped():
+            case machine.Abandon(reason):
+                self._incident.all_gone()
+                self._abandon(reason)
+            case machine.AwaitRestart() | machine.Stopped():
                 self._incident.all_gone()
             case _:
                 assert_never(action)
+
+    def _abandon(self, reason: str) -> None:
+        """Mostly all ranks are gone by now. If not, nobody waits for a verdict that cannot come."""
+        if len(self.tasks):
+            self._end_tasks(self._incident.declare_abandoned(self.group.generation, self.tasks.open_ids(), reason))
+        self.runners.release(tuple(self.runners), gracefully=False)
 
     async def _begin(self) -> None:
         earlier = await self._starter.earlier(self._reports)
@@ -220,16 +218,18 @@ class GroupSupervisor:
             self._feed(machine.Start(earlier.last_generation))
             return
         self.spec, ranks = earlier.running
-        over_nodes = _over_nodes(ranks)
-        self._incident.begin_generation(self.spec, over_nodes=over_nodes)
+        spans = over_nodes(ranks)
+        self._incident.begin_generation(self.spec, over_nodes=spans)
         self._observer.on_generation(earlier.last_generation, self.spec.model_id, len(ranks))
-        self._feed(machine.Adopt(earlier.last_generation, len(ranks), over_nodes))
+        self._feed(machine.Adopt(earlier.last_generation, len(ranks), spans))
         self._run_ranks(ranks)
         self._stalls.begin()
 
     async def _start_generation(self, generation: int) -> None:
         self._started_at = time.monotonic()
         with anyio.CancelScope() as self._preparing:
+            if self._was_stopped(generation):
+                return
             try:
                 self.spec, ranks = await self._starter.prepare(generation, self._reports)
             except CannotPlace as exc:
@@ -239,19 +239,29 @@ class GroupSupervisor:
                 for certificate in exc.certificates:
                     self._rank_died(certificate)
             else:
+                if self._was_stopped(generation):
+                    return
                 self._begin_generation(generation, ranks)
                 self._run_ranks(ranks)
                 self._stalls.begin_start()
                 self._starts.begin()
         if self._preparing.cancelled_caught:
-            self._feed(machine.CannotPlace(generation, "The group was stopped while it started."))
+            self._feed(machine.CannotPlace(generation, _STOPPED_MEANWHILE))
         self._preparing = None
 
+    def _was_stopped(self, generation: int) -> bool:
+        """A stop may come when there is nothing yet to cancel, or nothing any more."""
+        if self.group.state is not GroupState.STOPPING:
+            return False
+        self._preparing = None
+        self._feed(machine.CannotPlace(generation, _STOPPED_MEANWHILE))
+        return True
+
     def _begin_generation(self, generation: int, ranks: Sequence[RankHandle] | Sequence[DeathCertificate]) -> None:
-        over_nodes = _over_nodes(ranks)
-        self._incident.begin_generation(self.spec, over_nodes=over_nodes)
+        spans = over_nodes(ranks)
+        self._incident.begin_generation(self.spec, over_nodes=spans)
         self._observer.on_generation(generation, self.spec.model_id, len(ranks))
-        self._feed(machine.Placed(generation, len(ranks), over_nodes))
+        self._feed(machine.Placed(generation, len(ranks), spans))
 
     def _run_ranks(self, ranks: Sequence[RankHandle]) -> None:
         self._captures.begin_generation([handle.node for handle in ranks])
@@ -287,7 +297,3 @@ class GroupSupervisor:
         if self._task_group is None:
             raise RuntimeError("the group is not running; call run() first")
         self._task_group.start_soon(function, *arguments)
-
-
-def _over_nodes(ranks: Sequence[RankHandle] | Sequence[DeathCertificate]) -> bool:
-    return len({one.node for one in ranks}) > 1

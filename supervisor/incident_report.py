@@ -109,6 +109,35 @@ def stopped_incident(
     )
 
 
+def abandoned_incident(
+    *,
+    incident_id: str,
+    occurred_at: float,
+    node: str,
+    model: str,
+    generation: int,
+    task_ids: Sequence[str],
+    reason: str,
+) -> Incident:
+    """What tasks in flight end with when their group cannot even be ended: a process of it outlives SIGKILL."""
+    return Incident(
+        incident_id=incident_id,
+        occurred_at=occurred_at,
+        node=node,
+        rank=None,
+        generation=generation,
+        cause=Cause.UNKNOWN,
+        phase=Phase.RUNNING,
+        confidence=Confidence.CERTAIN,
+        message=reason,
+        advice="Restart the machine that the process runs on: it waits in the kernel for a device.",
+        retryable=False,
+        task_ids=tuple(task_ids),
+        model=model,
+        next_step="Ringwarden does not restart the group beside a living process; an operator has to act.",
+    )
+
+
 def start_failure(rank: int, generation: int, node: str, error: OSError) -> DeathCertificate:
     """The certificate of a rank that could not even be started, because of the supervisor's own machine."""
     finding = SupervisorFinding(

@@ -19,7 +19,9 @@ _NOT_INHERITED = (
     "MLX_HOSTFILE",
     "MLX_IBV_DEVICES",
     "MLX_JACCL_",
-    "JACCL_",
+    "JACCL_RANK",
+    "JACCL_IBV_DEVICES",
+    "JACCL_COORDINATOR",
 )
 
 

@@ -70,7 +70,7 @@ class LocalGateway:
             parallel=spec.parallel,
             backend=spec.backend,
             ranks=self._rank_views(),
-            tasks_in_flight=self._group.tasks_in_flight(),
+            tasks_in_flight=len(self._group.tasks),
             restarts=machine.restarts,
             reason=machine.reason,
             restart_in_s=self._group.restart_in_s,

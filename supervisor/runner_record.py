@@ -7,7 +7,7 @@ fail, the next daemon of the same state folder finds here what is left, and ends
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,15 @@ class _Entry(msgspec.Struct, frozen=True):
 
     pid: int
     created_at: float
+
+
+class StraysOutlive(Exception):
+    """Runners of an earlier daemon cannot be ended: nothing may be started beside them. `remedy` says what to do."""
+
+    remedy = "Restart this machine: a process that outlives SIGKILL waits in the kernel for a device."
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        super().__init__(f"runners of an earlier ringwarden cannot be ended: {', '.join(map(str, pids))}")
 
 
 class RunnerRecord:
@@ -52,17 +61,22 @@ class RunnerRecord:
         """Kill what an earlier process left behind, wait until it is gone, and return the pids. Blocks so long at most.
 
         To be called before anything is started.
+
+        Raises:
+            StraysOutlive: Some are still there; the record keeps them.
         """
-        strays = [entry.pid for entry in self._read() if _is_alive(entry)]
-        for pid in strays:
+        strays = [entry for entry in self._read() if _is_alive(entry)]
+        for entry in strays:
             with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(entry.pid, signal.SIGKILL)
         gives_up_at = time.monotonic() + within_s
-        while any(map(_group_exists, strays)) and time.monotonic() < gives_up_at:
+        while (left := [entry for entry in strays if _is_alive(entry)]) and time.monotonic() < gives_up_at:
             time.sleep(_POLL_S)
+        if left:
+            raise StraysOutlive([entry.pid for entry in left])
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        return tuple(strays)
+        return tuple(entry.pid for entry in strays)
 
     def _read(self) -> Iterable[_Entry]:
         try:
@@ -82,16 +96,7 @@ class RunnerRecord:
 def _is_alive(entry: _Entry) -> bool:
     try:
         process = psutil.Process(entry.pid)
-        return abs(process.create_time() - entry.created_at) < _SAME_START_S and os.getpgid(entry.pid) == entry.pid
+        is_same = abs(process.create_time() - entry.created_at) < _SAME_START_S and os.getpgid(entry.pid) == entry.pid
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
-
-
-def _group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

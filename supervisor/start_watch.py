@@ -9,6 +9,8 @@ from diagnostics.phase import Phase
 from supervisor.core.start_barrier import Announced, BarrierInput, BarrierLimits, Died, Moved, StartBarrier, Tick
 from supervisor.rank_handle import RankHandle
 
+_OVERSLEPT_S = 0.5
+
 
 class StartWatch:
     """The shell of the start barrier. Used from the event loop.
@@ -47,6 +49,9 @@ class StartWatch:
             with anyio.move_on_after(None if deadline is None else max(0.0, deadline - time.monotonic())):
                 await changed.wait()
                 continue
+            if deadline is not None and time.monotonic() - deadline > _OVERSLEPT_S:
+                # This process was not scheduled: what the ranks said meanwhile is still unread.
+                await anyio.sleep(_OVERSLEPT_S)
             self._feed(Tick())
 
     def _feed(self, barrier_input: BarrierInput) -> None:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
 import msgspec
@@ -12,7 +12,7 @@ from supervisor.attribution import Attributed
 from supervisor.capture.tags import tags_of
 from supervisor.capture.task_capture import STREAMS, CaptureLimits, Reached, TaskCapture, ended_record
 from supervisor.journal.records import TaskOutcome, TaskRecord
-from supervisor.observation import Observation, ObserverFailed
+from supervisor.observation import Observation, ObserverFailed, first_failure, observed_run
 from transports.messages import ErrorChunk, TaskAccepted, TaskFinished, TaskRejected
 from transports.output_events import OutputStream, TaskLog, TaskOutputEnded
 
@@ -44,6 +44,22 @@ class Captures:
         self._reached: Reached = {}
         self._failure: ObserverFailed | None = None
         self._changed = anyio.Event()
+
+    async def observe(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Call `run` as one run: observers hear its beginning and its end, and no record is left behind.
+
+        Raises:
+            ObserverFailed: In place of the group that holds it; else what `run` raises.
+        """
+        async with observed_run(self._observation):
+            try:
+                await run()
+            except BaseExceptionGroup as group:
+                failed = first_failure(group)
+                raise group if failed is None else failed from None
+            finally:
+                self.close()
+            self.check()
 
     async def run(self) -> None:
         """Hand over what ended tasks said, in time, until cancelled.

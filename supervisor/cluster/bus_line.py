@@ -65,6 +65,10 @@ class BusLine:
         except BusFull as exc:
             return RequestFailed(f"the node reads nothing: {exc}")
 
+    def forget(self) -> None:
+        """End the node's session: it has to say hello again."""
+        self._bus.forget(self.node)
+
     async def observe(self, generation: int, observe_s: float) -> tuple[RankObserved, ...]:
         """Let the node look at its ranks, once for all who ask at the same time."""
         wanted = ObserveRanks(generation, observe_s)

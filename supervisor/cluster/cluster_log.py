@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.group_log import GroupLog
+from transports.cluster.bus_errors import MessageTooLong
 from transports.cluster.messages import ClusterEvent, GroupChanged, IncidentDeclared
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
@@ -44,7 +47,11 @@ class ClusterLog:
     def on_incident(self, incident: Incident) -> None:
         """Keep it and tell it: `why` says the same on every node."""
         self._log.on_incident(incident)
-        self._publish(IncidentDeclared(incident))
+        try:
+            self._publish(IncidentDeclared(incident))
+        except MessageTooLong:
+            # The head keeps all of it; what everybody has to know is who, why and what next.
+            self._publish(IncidentDeclared(msgspec.structs.replace(incident, certificates=())))
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """Keep it; only a runner on the head's own machine writes here."""

@@ -139,10 +139,12 @@ class ClusterStarter:
             for node, answer in answers.items():
                 if isinstance(answer, VerifiedGone) and answer.remaining_pids:
                     raise CannotPlace(_cannot_end(node, answer))
+                entry = self._roster.entry(node)
                 if isinstance(answer, VerifiedGone):
                     self._roster.has_memory(node, answer.available_memory_bytes)
-                else:
+                elif entry is not None and entry.hello is asked[node]:  # else another agent runs there by now
                     self._roster.lost(node, f"it did not say that it is clean: {problem_of(answer)}")
+                    self._line(node).forget()
             clean.update(asked)
 
     async def _placed(self) -> Placed:

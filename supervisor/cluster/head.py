@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import assert_never
 
 import anyio
@@ -13,7 +12,7 @@ from diagnostics.incident import Incident
 from supervisor.cluster.bus_line import BusLine
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
 from supervisor.cluster.line import Line
-from supervisor.cluster.own_node import OwnNode
+from supervisor.cluster.own_node import OWN_NODE, OwnNode
 from supervisor.cluster.roster import Roster
 from supervisor.core.compatibility import compare
 from supervisor.core.head_epoch import HeadIdentity, overtaken
@@ -29,7 +28,7 @@ from supervisor.core.node_liveness import (
     NodeLost,
     Tick,
 )
-from transports.cluster.bus_errors import BusFull, NodeUnknown
+from transports.cluster.bus_errors import BusFull, MessageTooLong, NodeUnknown
 from transports.cluster.bus_limits import BusLimits
 from transports.cluster.bus_observers import NodeBeat
 from transports.cluster.handshake import PROTOCOL_VERSION, Hello, Refused, Welcome
@@ -86,6 +85,8 @@ class Head:
         self._liveness_limits = liveness
         self._liveness = NodeLiveness(liveness)
         self._connections: dict[str, int] = {}
+        self._last_names: dict[bytes, str] = {}
+        self._key_problem = ""
         self._last_connection = 0
         self._lines: dict[str, BusLine] = {}
         self._own: OwnNode | None = None
@@ -128,7 +129,11 @@ class Head:
     def add_own_node(self, own: OwnNode) -> None:
         """This machine is a node, too."""
         self._own = own
-        self._roster.came(own.node, Hello(PROTOCOL_VERSION, self.facts), ())
+        self.greet_own_node()
+
+    def greet_own_node(self) -> None:
+        """This machine is here, with whatever it runs."""
+        self._roster.came(OWN_NODE, Hello(PROTOCOL_VERSION, self.facts), ())
 
     def line(self, node: str) -> Line:
         """How a node is reached."""
@@ -220,14 +225,26 @@ class Head:
 
     async def _catch_up(self, node: str, hello: Hello) -> None:
         """Tell a new session what it missed, and end what its node kept of generations that the group has left."""
-        with suppress(NodeUnknown, BusFull):
-            self.bus.send(node, IncidentsSoFar(self._incidents()[:_INCIDENTS_TOLD]))
+        self._tell_incidents(node)
+        # Whatever ran before this session is dead to the group, that of its newest generation included.
         generation = self._roster.generation
-        if not any(one.generation < generation for one in hello.running):
+        if not any(one.generation <= generation for one in hello.running):
             return
-        answer = await self.line(node).request(VerifyGone(generation), _CLEAN_S)
+        answer = await self.line(node).request(VerifyGone(generation + 1), _CLEAN_S)
         if not isinstance(answer, VerifiedGone) or answer.remaining_pids:
             logger.warning("node {} is not clean of older generations: {}", node, answer)
+
+    def _tell_incidents(self, node: str) -> None:
+        incidents = self._incidents()[:_INCIDENTS_TOLD]
+        while incidents:
+            try:
+                self.bus.send(node, IncidentsSoFar(incidents))
+            except (NodeUnknown, BusFull):
+                return
+            except MessageTooLong:
+                incidents = incidents[: len(incidents) // 2]
+            else:
+                return
 
     def _because(self, reason: LossReason) -> str:
         limits = self._liveness_limits
@@ -239,6 +256,15 @@ class Head:
         try:
             name = self._keys.name_of(key)
         except KeyStoreError as problem:
-            logger.error("nobody can be let in: {} {}", problem, problem.remedy)
-            return None
-        return None if name == HEAD else name
+            # A file that somebody is editing withdraws no key: who was trusted stays, nobody else comes in.
+            if str(problem) != self._key_problem:
+                logger.error("no new node can be let in: {} {}", problem, problem.remedy)
+            self._key_problem = str(problem)
+            return self._last_names.get(key)
+        self._key_problem = ""
+        name = None if name == HEAD else name
+        if name is None:
+            self._last_names.pop(key, None)
+        else:
+            self._last_names[key] = name
+        return name

@@ -163,6 +163,7 @@ def _own_node(  # noqa: PLR0917 - as many as there are parts
         output=log,
         progress=announce,
         tell=head.on_message,
+        forgotten=head.greet_own_node,
     )
     head.add_own_node(own)
     return own

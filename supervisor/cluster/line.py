@@ -13,6 +13,10 @@ class Line(NodeLine, Protocol):
         """Ask, and wait for the answer; what goes wrong is an answer, too."""
         ...
 
+    def forget(self) -> None:
+        """End its session: it counts as lost until it introduces itself again."""
+        ...
+
 
 def problem_of(answer: NodeAnswer) -> str:
     """What an answer that was not hoped for says is wrong."""

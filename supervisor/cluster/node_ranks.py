@@ -35,7 +35,7 @@ from transports.cluster.messages import (
 )
 from transports.framing import FrameViolation
 from transports.markers import new_token
-from transports.messages import CancelTask
+from transports.messages import CancelTask, RejectionCode, StartTask, TaskRejected
 
 MAX_UNREPORTED_DEATHS = 64
 
@@ -173,6 +173,11 @@ class NodeRanks:
             known.supervisor.send(order.command)
         except (ChannelFull, FrameViolation) as exc:
             logger.warning("rank {} cannot be sent a command: {}", order.rank, exc)
+            if isinstance(order.command, StartTask):
+                refused = TaskRejected(
+                    order.command.task_id, RejectionCode.TASK_FAILED, f"the runner cannot take it: {exc}"
+                )
+                known.on_event(order.rank, refused)
 
     def _start(self, order: StartRank) -> None:
         configure = order.configure

@@ -4,6 +4,7 @@ from typing import assert_never
 
 import anyio
 import psutil
+from loguru import logger
 
 from supervisor.cluster.node_ranks import NodeRanks
 from supervisor.cluster.ports import free_ports
@@ -52,6 +53,9 @@ class NodeRequests:
             return RequestFailed(f"the model {problem.model!r} cannot be used: {problem.reason}", problem.remedy)
         except OSError as problem:
             return RequestFailed(f"{problem.strerror or problem}", errno=problem.errno)
+        except Exception as problem:  # noqa: BLE001 - a request that nobody thought of must not end the ranks here
+            logger.warning("a request of the head failed: {}: {}", type(problem).__name__, problem)
+            return RequestFailed(f"{type(problem).__name__}: {problem}")
 
     async def _carry_out(self, request: NodeRequest) -> NodeAnswer:
         match request:

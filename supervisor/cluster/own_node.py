@@ -36,6 +36,7 @@ class OwnNode:
         output: Keeps what they print.
         progress: Takes a line for each step of a download, from any thread.
         tell: Takes what its ranks say: later, never within a call of this class.
+        forgotten: Called when it has to introduce itself again.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class OwnNode:
         output: NodeOutput,
         progress: Callable[[str], None],
         tell: Callable[[str, FromNode], None],
+        forgotten: Callable[[], None],
     ) -> None:
         self.node = OWN_NODE
         self._tell = tell
+        self._forgotten = forgotten
         models = PreparedModels(progress)
         self.ranks = NodeRanks(
             folder=folder,
@@ -77,6 +80,10 @@ class OwnNode:
         with anyio.move_on_after(deadline_s):
             return await self._requests.answer(request)
         return RequestFailed(f"it was not done within {deadline_s:g} s")
+
+    def forget(self) -> None:
+        """This machine has no session that could end: it is here again at once."""
+        self._forgotten()
 
     async def observe(self, generation: int, observe_s: float) -> tuple[RankObserved, ...]:
         """Look at its ranks."""

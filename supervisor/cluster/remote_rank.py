@@ -75,6 +75,7 @@ class RemoteRank:
         self._adopted = adopted
         self._certificate: DeathCertificate | None = None
         self._amended: DeathCertificate | None = None
+        self._is_ending = False
         self._died = anyio.Event()
         self._told_more = anyio.Event()
         self.rank = start.configure.rank
@@ -104,10 +105,12 @@ class RemoteRank:
 
     def stop(self, *, gracefully: bool) -> None:
         """Begin to end it."""
+        self._is_ending = True
         self._order(StopRank(self.generation, self.rank, gracefully))
 
     def condemn(self, finding: SupervisorFinding) -> None:
         """End it because of what was found."""
+        self._is_ending = True
         self._order(CondemnRank(self.generation, self.rank, finding))
 
     def dump_stacks(self) -> None:
@@ -168,7 +171,8 @@ class RemoteRank:
             case RankAmended(certificate=certificate):
                 self._learn(certificate)
             case RankUnkillable(pid=pid):
-                self._observer.on_unkillable(self.rank, pid)
+                if self._is_ending:  # else nobody has tried
+                    self._observer.on_unkillable(self.rank, pid)
 
     def end(self, certificate: DeathCertificate) -> None:
         """It is dead, or counts as dead: its node told so, or is lost."""

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import anyio
-import msgspec
 from loguru import logger
 
 from diagnostics.incident import Confidence, DeathCertificate
+from supervisor.cluster.clipped import clipped
 from supervisor.cluster.hello_since import hello_since
 from supervisor.cluster.lost_node import certificate_of_lost_node
 from supervisor.cluster.node_entry import NodeEntry
@@ -106,7 +106,7 @@ class Roster:
                 self._end_ranks(node, entry.lost_because)
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
-        """A node's process said hello: whatever an earlier one ran is gone, unless it says that it still runs."""
+        """A node said hello: what ran there before is dead to its group, even if it still runs."""
         known = self._nodes.get(node)
         if known is None:
             known = self._nodes[node] = NodeEntry(node, hello)
@@ -142,7 +142,8 @@ class Roster:
             case RankDied(certificate=certificate):
                 self._died(node, certificate)
             case RankAmended(certificate=certificate):
-                self._deliver(node, certificate.generation, certificate.rank, message)
+                own = clipped(certificate, node)
+                self._deliver(node, own.generation, own.rank, RankAmended(own))
             case RankEvent() | RankStarted() | RankTaskOutput() | RankUnkillable():
                 self._deliver(node, message.generation, message.rank, message)
             case _:
@@ -167,8 +168,7 @@ class Roster:
         return True
 
     def _died(self, node: str, certificate: DeathCertificate) -> None:
-        """A node is believed about its own ranks only. Its times stay its own: a verdict compares none of two nodes."""
-        own = msgspec.structs.replace(certificate, node=node)
+        own = clipped(certificate, node)
         self._deliver(node, own.generation, own.rank, RankDied(own))
 
     def _end_ranks(self, node: str, because: str, confidence: Confidence = Confidence.CERTAIN) -> None:

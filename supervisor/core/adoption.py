@@ -97,7 +97,7 @@ AdoptionAction = Adopt | StartAnew | WaitForNodes | Release
 class Adoption:
     """The machine, for the first minutes of one head. Monotonic `now` in seconds.
 
-    After the decision it still answers hellos, with what they have to release; until another generation is started.
+    After the decision it answers hellos with what they would have to release; whoever fences nodes need not ask it.
 
     Args:
         plan: What the head would start.

@@ -1,7 +1,7 @@
 """A group: the ranks of one model, all for one. One rank's death ends a generation, never a single rank.
 
     STARTING --Start, placed, all ranks ready--> READY
-    STARTING | RESTARTING --no place for the ranks--> DEGRADED --a node came--> STARTING | RESTARTING
+    STARTING | RESTARTING --no place for the ranks--> DEGRADED --a node came, or time--> STARTING | RESTARTING
     STARTING --Adopt, of what an earlier head started--> READY
     STARTING | READY --a rank died--> RESTARTING: settle the verdict, release the survivors, wait until all ranks
                                       are gone, back off, start the next generation --all ranks ready--> READY
@@ -46,10 +46,15 @@ from transports.http.gateway import GroupState
 
 
 class GroupLimits(msgspec.Struct, frozen=True):
-    """How long a verdict may wait, in seconds."""
+    """How long a verdict may wait, in seconds, and when a group without a place looks for one though no node came.
+
+    Memory is given back and downloads work again without a word from any node. The wait doubles up to the longest.
+    """
 
     verdict_settle_s: float = 0.5
     coincidence_s: float = 0.02
+    place_again_s: float = 30.0
+    place_again_at_most_s: float = 300.0
 
 
 class Group:
@@ -71,6 +76,7 @@ class Group:
         self._alive: set[int] = set()
         self._has_failed = False
         self._over_nodes = False
+        self._times_unplaced = 0
 
     @property
     def world_size(self) -> int:
@@ -87,7 +93,7 @@ class Group:
             case Placed():
                 return self._placed(group_input)
             case CannotPlace(generation, reason):
-                return self._cannot_place(generation, reason)
+                return self._cannot_place(generation, reason, now)
             case PlaceAgain():
                 return self._start_generation() if self.state is GroupState.DEGRADED else ()
             case Stop():
@@ -121,11 +127,12 @@ class Group:
         return ()
 
     def _take_places(self, places: Placed | Adopt) -> None:
+        self._times_unplaced = 0
         self._world_size = places.world_size
         self._alive = set(range(places.world_size))
         self._over_nodes = places.over_nodes
 
-    def _cannot_place(self, generation: int, reason: str) -> Sequence[GroupAction]:
+    def _cannot_place(self, generation: int, reason: str, now: float) -> Sequence[GroupAction]:
         if generation != self.generation:
             return ()
         self._alive.clear()
@@ -135,6 +142,10 @@ class Group:
         self.generation -= 1
         self.state = GroupState.DEGRADED
         self.reason = reason
+        self.deadline = now + min(
+            self._limits.place_again_s * 2.0**self._times_unplaced, self._limits.place_again_at_most_s
+        )
+        self._times_unplaced = min(self._times_unplaced + 1, 10)
         return ()
 
     def _start_generation(self) -> Sequence[GroupAction]:
@@ -239,5 +250,7 @@ class Group:
             return ()
         if self._settling_until is not None:
             return self._settle(now)
+        if self.state is GroupState.DEGRADED:
+            return self._start_generation()
         self.restarts += 1
         return self._start_generation()

@@ -24,7 +24,7 @@ def ask(running: Service, **arguments: Any) -> str | None:
     return answer.choices[0].message.content
 
 
-@pytest.mark.parametrize("parallel", ["tensor", "pipeline"])
+@pytest.mark.parametrize("parallel", ["tensor", pytest.param("pipeline", marks=pytest.mark.soak)])
 def test_a_killed_rank_is_named_and_the_group_serves_again(parallel: str) -> None:
     with service("--ranks=2", f"--parallel={parallel}") as running:
         view = running.wait_ready()

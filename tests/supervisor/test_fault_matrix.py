@@ -80,10 +80,6 @@ def crossed(argument_names: str, cases: list[Any], places: list[tuple[str, Any]]
     return pytest.mark.parametrize(argument_names, parameters)
 
 
-def named(cases: list[Any]) -> Any:
-    return pytest.mark.parametrize("case", cases, ids=[case[0] for case in cases])
-
-
 async def assert_blamed_and_serving_again(group: RunningGroup, rank: int, cause: Cause) -> None:
     await group.ready(2)
     (incident,) = group.recorder.incidents.values()
@@ -116,8 +112,7 @@ async def test_a_death_while_serving(
         assert all(is_gone(pid) for pid in pids.values())
 
 
-@pytest.mark.parametrize("at", STARTING)
-@named(HANGS)
+@crossed("case, at", HANGS, [(at, at) for at in STARTING])
 async def test_a_hang_while_starting(tmp_path: Path, case: tuple[str, list[dict[str, Any]]], at: str) -> None:
     # The rank that waits for the hung one is silent, too: whom the clock ends first is not for this test.
     limits = LifecycleLimits(start_timeout_s=2.0)
@@ -128,8 +123,7 @@ async def test_a_hang_while_starting(tmp_path: Path, case: tuple[str, list[dict[
         assert isinstance((await listen(group.start_task("next", SHORT)))[-1], TaskFinished)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-@named(HANGS)
+@crossed("case, rank", HANGS, [("0", 0), ("1", 1)])
 async def test_a_hang_while_serving(tmp_path: Path, case: tuple[str, list[dict[str, Any]]], rank: int) -> None:
     faults = placed(case[1], at="step", rank=rank, step=5)
     async with running_group(tmp_path, faults=faults, stall_timeout_s=2.0) as group:
@@ -141,8 +135,7 @@ async def test_a_hang_while_serving(tmp_path: Path, case: tuple[str, list[dict[s
         assert isinstance((await listen(group.start_task("next", SHORT)))[-1], TaskFinished)
 
 
-@pytest.mark.parametrize("at", ["load", "step"])
-@named(NOISE)
+@crossed("case, at", NOISE, [("load", "load"), ("step", "step")])
 async def test_noise_is_no_failure(tmp_path: Path, case: tuple[str, list[dict[str, Any]]], at: str) -> None:
     async with running_group(tmp_path, faults=placed(case[1], at=at, rank=1)) as group:
         await group.ready(1)

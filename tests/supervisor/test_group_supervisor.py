@@ -9,8 +9,9 @@ import pytest
 
 from diagnostics.cause import Cause
 from supervisor.channel_end import ChannelFull
+from supervisor.core.group_messages import RankUnkillable
 from supervisor.core.restart import RestartLimits
-from tests.supervisor.group_harness import ENDLESS, is_gone, listen, running_group, the_error
+from tests.supervisor.group_harness import ENDLESS, eventually, is_gone, listen, running_group, the_error
 from transports.http.gateway import GroupState
 from transports.messages import SamplingParameters, TaskFinished, TextPrompt, TokenChunk
 
@@ -133,3 +134,17 @@ async def test_a_runner_that_reads_no_commands_can_be_left_and_stopped(tmp_path:
         group.supervisor.leave_task(stream.task_id)
         group.supervisor.stop()
         await group.state(GroupState.STOPPED)
+
+
+async def test_requests_of_a_group_that_cannot_even_be_ended_get_their_end(tmp_path: Path) -> None:
+    async with running_group(tmp_path) as group:
+        await group.ready(1)
+        pids = group.pids()
+        stream = group.start_task("a")
+        await listen(stream, tokens=3)
+        group.supervisor._feed(RankUnkillable(1, pids[1]))
+        error = the_error(await listen(stream))
+        assert (group.supervisor.group.state, error.incident.retryable) == (GroupState.FAILED, False)
+        assert f"Process {pids[1]} of rank 1 outlived SIGKILL" in error.incident.message
+        await eventually(lambda: not group.supervisor.runners, "the release of the ranks that can be ended")
+        assert all(is_gone(pid) for pid in pids.values())

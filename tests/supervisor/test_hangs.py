@@ -41,7 +41,7 @@ async def serves(group: RunningGroup) -> None:
     assert isinstance((await listen(group.start_task("next", SHORT)))[-1], TaskFinished)
 
 
-@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.soak), 1, pytest.param(2, marks=pytest.mark.soak)])
 async def test_a_rank_stopped_while_decoding_is_named_within_its_learned_budget(tmp_path: Path, rank: int) -> None:
     script = {"token_interval_s": 0.005}
     async with running_group(tmp_path, script=script, world_size=3, stall_floor_s=2.0) as group:
@@ -70,7 +70,7 @@ async def test_a_rank_stopped_while_decoding_is_named_within_its_learned_budget(
         ("warm_up", Phase.WARMING_UP, "it was warming up"),
     ],
 )
-@pytest.mark.parametrize("action", ["hang", "sigstop"])
+@pytest.mark.parametrize("action", ["hang", pytest.param("sigstop", marks=pytest.mark.soak)])
 async def test_a_hang_while_starting_is_found_before_the_start_times_out(
     tmp_path: Path, at: str, phase: Phase, told: str, action: str
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_hang_while_starting_is_found_before_the_start_times_out(
         await serves(group)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.soak)])
 async def test_a_hang_in_prefill_is_told_as_one(tmp_path: Path, rank: int) -> None:
     # The first chunk takes long enough to be told before the second hangs.
     script = {"prefill_chunk_tokens": 1, "token_interval_s": 0.6}
@@ -167,7 +167,7 @@ async def idle(folder: Path, *, idle_s: float) -> None:
 
 
 @pytest.mark.mlx
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.soak), 1])
 async def test_a_stopped_rank_of_a_real_ring_is_named(tmp_path: Path, rank: int) -> None:
     model = random_model.build(tmp_path / "model")
     engine = "runner.mlx_engine:MlxEngine"

@@ -64,7 +64,7 @@ async def test_an_observer_that_forbids_a_task_is_named_in_the_refusal(tmp_path:
         refused = await refusal(gate)
         assert refused.code is RefusalCode.TASK_FAILED
         assert "no on_task_start today" in refused.message
-        assert group.supervisor.tasks_in_flight() == 0
+        assert len(group.supervisor.tasks) == 0
 
 
 async def test_a_model_that_is_not_served(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ async def test_fail_fast_fails_the_task_whose_start_or_end_was_not_taken(tmp_pat
         await group.ready(1)
         with pytest.raises(ObserverFailed, match="no on_task_start today"):
             group.start_task("a", SHORT)
-        assert group.supervisor.tasks_in_flight() == 0
+        assert len(group.supervisor.tasks) == 0
     observed = observation(Witness("on_task_end"), ErrorPolicy.FAIL_FAST)
     async with running_group(tmp_path, world_size=1, backend="none", observation=observed) as group:
         await group.ready(1)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from diagnostics.incident import DeathCertificate
+from diagnostics.incident import DeathCertificate, Generation
 from diagnostics.phase import Phase
 from transports.cluster.node_facts import NodeFacts
 from transports.messages import Backend, ModelFacts, Parallelism
@@ -16,7 +16,7 @@ class RunningRank(msgspec.Struct, frozen=True):
     `plan` names what the group was told; `facts` is what the runner said of its model.
     """
 
-    generation: int
+    generation: Generation
     rank: int
     world_size: int
     pid: int

@@ -87,6 +87,8 @@ class TasksInFlight(msgspec.Struct, frozen=True, tag=True):
 
 
 RankOrder = StartRank | RankCommand | StopRank | CondemnRank | DumpStacks | TasksInFlight
+
+
 class IncidentsSoFar(msgspec.Struct, frozen=True, tag=True):
     """The cluster's newest incidents, for a node that may have missed them; the newest first."""
 

@@ -1,6 +1,9 @@
 """What a head asks of a node, each to be answered once."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from transports.messages import Parallelism
 
@@ -33,10 +36,13 @@ class ReservePorts(msgspec.Struct, frozen=True, tag=True):
     count: int
 
 
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
 class PortsReserved(msgspec.Struct, frozen=True, tag=True):
     """They are."""
 
-    ports: tuple[int, ...]
+    ports: tuple[Port, ...]
 
 
 class OpenProbe(msgspec.Struct, frozen=True, tag=True):
@@ -50,7 +56,7 @@ class OpenProbe(msgspec.Struct, frozen=True, tag=True):
 class ProbeOpened(msgspec.Struct, frozen=True, tag=True):
     """The listener waits on this port. `errno` is set, and `port` 0, when it could not listen."""
 
-    port: int
+    port: Port
     errno: int | None = None
 
 
@@ -58,7 +64,7 @@ class ProbeEdge(msgspec.Struct, frozen=True, tag=True):
     """Connect to a listener of another node, from `from_address` if one is given, and show it `nonce`."""
 
     host: str
-    port: int
+    port: Port
     nonce: str
     timeout_s: float
     from_address: str | None = None

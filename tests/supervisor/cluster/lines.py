@@ -79,6 +79,7 @@ class FakeLine:
         self.node = node
         self.orders: list[RankOrder] = []
         self.requests: list[NodeRequest] = []
+        self.forgotten = 0
         self.meanwhile: dict[type, Callable[[], None]] = {}
         self._answers = answers or {}
         self._port = 41_000
@@ -86,6 +87,10 @@ class FakeLine:
     def order(self, order: RankOrder) -> None:
         """Remember."""
         self.orders.append(order)
+
+    def forget(self) -> None:
+        """Remember."""
+        self.forgotten += 1
 
     async def observe(self, generation: int, observe_s: float) -> tuple[RankObserved, ...]:
         """What its answer to `ObserveRanks` says."""

@@ -56,11 +56,13 @@ async def test_it_is_started_by_its_node_and_ends_with_its_nodes_word() -> None:
         rank.deliver(RankEvent(1, 0, PhaseChanged(Phase.LOADING, 3, 28)))
         rank.deliver(RankEvent(1, 0, Progress(41)))
         assert (rank.pid, rank.phase, rank.progress, rank.step) == (4711, Phase.LOADING, "3/28", 41)
+        rank.deliver(RankUnkillable(1, 0, 4712))  # nobody has tried to end it
+        rank.stop(gracefully=False)
         rank.deliver(RankUnkillable(1, 0, 4711))
         rank.deliver(RankDied(certificate(0)))
         with anyio.fail_after(10):
             await ended.wait()
-    assert [type(order) for order in line.orders] == [StartRank]
+    assert [type(order) for order in line.orders] == [StartRank, StopRank]
     assert [event for _, event in observer.events] == [PhaseChanged(Phase.LOADING, 3, 28), Progress(41)]
     assert observer.unkillable == [(0, 4711)]
 

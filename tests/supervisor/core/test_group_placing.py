@@ -55,9 +55,23 @@ def test_without_a_place_the_group_waits_and_the_number_is_not_used_up() -> None
     group = new_group()
     group.handle(Start(), 0.0)
     assert group.handle(CannotPlace(1, "Node b is not there."), 0.0) == ()
-    assert (group.state, group.reason, group.deadline) == (GroupState.DEGRADED, "Node b is not there.", None)
+    assert (group.state, group.reason) == (GroupState.DEGRADED, "Node b is not there.")
     assert group.handle(PlaceAgain(), 1.0) == (StartGeneration(1),)
     assert (group.state, group.reason) == (GroupState.STARTING, None)
+
+
+def test_without_a_place_it_looks_again_by_itself_ever_more_rarely() -> None:
+    group, now, waits = new_group(), 0.0, list[float]()
+    group.handle(Start(), now)
+    for _ in range(6):
+        group.handle(CannotPlace(1, "no memory"), now)
+        assert group.deadline is not None
+        assert group.handle(Tick(), group.deadline - 0.1) == ()
+        waits.append(group.deadline - now)
+        now = group.deadline
+        assert group.handle(Tick(), now) == (StartGeneration(1),)
+    assert waits == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
+    assert group.restarts == 0
 
 
 def test_a_number_of_an_earlier_supervisor_is_not_used_again() -> None:

@@ -97,6 +97,7 @@ async def test_a_head_is_found_at_once_and_gone_when_it_ends():
 
 
 @pytest.mark.usefixtures("multicast")
+@pytest.mark.soak
 async def test_two_heads_are_both_found():
     first, second = some_head(), some_head(cluster_id="cluster-2")
     async with announced(first, interfaces=LOOPBACK), announced(second, interfaces=LOOPBACK):
@@ -154,6 +155,7 @@ async def send_garbage() -> None:
 
 
 @pytest.mark.usefixtures("multicast")
+@pytest.mark.soak
 async def test_no_more_announcements_are_looked_at_than_allowed():
     heads = [some_head() for _ in range(4)]
     async with stranger(*(service(instance_name(head.fingerprint), properties=properties_of(head)) for head in heads)):
