@@ -43,6 +43,9 @@ def weight_of(certificate: DeathCertificate) -> Weight:
         return Weight.STOOD if certificate.exit_status is None else Weight.LEFT
     if diagnosis.cause is Cause.RING_CONNECT_FAILED and could_not_connect(certificate):
         return Weight.NOT_CONNECTED
+    if diagnosis.cause is Cause.RING_ABORT and not _aborted_itself(certificate):
+        # It gave the ring up and lived: its own doing, unless somebody else's death was what its sockets complained of.
+        return Weight.LEFT
     return _WEIGHTS.get(diagnosis.cause, Weight.PRIMARY)
 
 

@@ -167,7 +167,7 @@ class Head:
         self.on_connected(node)
         self._roster.came(node, hello, tuple(one.sentence for one in differences))
         if self._tasks is not None:
-            self._tasks.start_soon(self._catch_up, node, hello)
+            self._tasks.start_soon(self._catch_up, node, hello, self._roster.generation)
         return Welcome(
             cluster_id=identity.cluster_id,
             epoch=identity.epoch,
@@ -223,11 +223,13 @@ class Head:
                 case _:
                     assert_never(action)
 
-    async def _catch_up(self, node: str, hello: Hello) -> None:
-        """Tell a new session what it missed, and end what its node kept of generations that the group has left."""
+    async def _catch_up(self, node: str, hello: Hello, generation: int) -> None:
+        """Tell a new session what it missed, and end what its node kept of generations that the group has left.
+
+        Whatever ran there before is dead to the group, that of the `generation` at its hello included. Before a
+        takeover there is none, and what is taken over a moment later must not be ended.
+        """
         self._tell_incidents(node)
-        # Whatever ran before this session is dead to the group, that of its newest generation included.
-        generation = self._roster.generation
         if not any(one.generation <= generation for one in hello.running):
             return
         answer = await self.line(node).request(VerifyGone(generation + 1), _CLEAN_S)

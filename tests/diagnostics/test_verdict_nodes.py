@@ -42,6 +42,13 @@ def test_who_lost_its_peer_on_another_node_is_not_named_whatever_the_clocks_say(
         assert fold([lost(2), lost_peer(0, "a", died_at_s), lost_peer(1, "c", died_at_s)], 3).rank == 2
 
 
+def test_who_gave_the_ring_up_because_of_a_lost_node_and_lived_is_not_named() -> None:
+    gave_up = certificate(1, Cause.RING_ABORT, node="a", died_at_s=49.0, message="gave up its ring connection")
+    assert fold([lost(2), gave_up], 3).rank == 2
+    assert fold([gave_up, lost_peer(0, "c")], 3).rank == 1
+    assert not is_final([gave_up], 3)
+
+
 def test_a_node_is_lost_with_all_its_ranks() -> None:
     verdict = fold([lost(3, at_s=50.001), lost(2), lost_peer(0, "a")], 4)
     assert verdict.sentence == "Node b was lost, and ranks 2 and 3 with it; nothing was heard of it for 5 s."

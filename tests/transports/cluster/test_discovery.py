@@ -105,6 +105,7 @@ async def test_two_heads_are_both_found():
 
 
 @pytest.mark.usefixtures("multicast")
+@pytest.mark.soak
 async def test_a_head_whose_name_is_taken_is_still_found():
     head = some_head()
     claimed = some_head(fingerprint=head.fingerprint, port=1, addresses=("127.0.0.9",))
