@@ -77,6 +77,7 @@ def test_was_built_from_the_committed_text_and_recipe() -> None:
     assert record == build_record(read_corpus(), Recipe()), "run scripts/build_tiny_model and commit the result"
 
 
+@pytest.mark.soak
 def test_two_builds_give_the_same_bytes(tmp_path: Path) -> None:
     """A few steps of every kind of row stand for the whole build, which takes minutes."""
     steps = str(Recipe().full_every)

@@ -65,7 +65,7 @@ async def test_a_rank_stopped_while_decoding_is_named_within_its_learned_budget(
 @pytest.mark.parametrize(
     ("at", "phase", "told"),
     [
-        ("connect", Phase.CONNECTING, "it was connecting"),
+        pytest.param("connect", Phase.CONNECTING, "it was connecting", marks=pytest.mark.soak),
         ("load", Phase.LOADING, "it was loading (2 of 4, budget 6 s"),
         ("warm_up", Phase.WARMING_UP, "it was warming up"),
     ],
@@ -113,6 +113,7 @@ async def test_a_hang_over_a_request_names_rank_0_and_not_those_that_wait(tmp_pa
         assert_stacks_of_all(await the_incident(group), 3)
 
 
+@pytest.mark.soak
 async def test_a_long_prefill_that_moves_is_no_hang(tmp_path: Path) -> None:
     await prefill(tmp_path, chunks=16, chunk_s=0.5, stall_timeout_s=4.0)
 
