@@ -14,10 +14,12 @@ from supervisor.core.group_messages import DeclareVerdict
 from supervisor.core.restart import RestartAfter
 from supervisor.incident_report import (
     MOST_CERTIFICATES,
-    abandoned_incident,
+    STOPPED,
+    Ending,
+    abandoned,
+    blameless_incident,
     group_incident,
     runner_incident,
-    stopped_incident,
 )
 from supervisor.launch import GroupSpec
 from supervisor.observers import GroupObserver
@@ -87,26 +89,23 @@ class CurrentIncident:
 
     def declare_stopped(self, generation: int, task_ids: Sequence[str]) -> Incident:
         """Make the incident of tasks that are in flight when the service is asked to stop."""
-        incident = stopped_incident(
-            incident_id=_new_id(),
-            occurred_at=time.time(),
-            node=self._spec.node,
-            model=self._spec.model_id,
-            generation=generation,
-            task_ids=task_ids,
-        )
-        return self._publish(incident)
+        return self._declare_blameless(STOPPED, _new_id(), generation, task_ids)
 
     def declare_abandoned(self, generation: int, task_ids: Sequence[str], reason: str) -> Incident:
         """Make the incident of tasks whose group was given up before there was a verdict."""
-        incident = abandoned_incident(
-            incident_id=self._next_id,
+        return self._declare_blameless(abandoned(reason), self._next_id, generation, task_ids)
+
+    def _declare_blameless(
+        self, ending: Ending, incident_id: str, generation: int, task_ids: Sequence[str]
+    ) -> Incident:
+        incident = blameless_incident(
+            ending,
+            incident_id=incident_id,
             occurred_at=time.time(),
             node=self._spec.node,
             model=self._spec.model_id,
             generation=generation,
             task_ids=task_ids,
-            reason=reason,
         )
         return self._publish(incident)
 

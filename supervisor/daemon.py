@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -32,6 +31,7 @@ from supervisor.runner_limits import runner_limits
 from supervisor.runner_record import RunnerRecord, StraysOutlive
 from supervisor.settings import Settings, is_loopback
 from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
+from supervisor.stop_on_signal import stop_on_signal
 from supervisor.version import version
 from transports.http.app import create_app
 from transports.http.gateway import NodeView
@@ -113,22 +113,11 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     announce(f"{serving} at {server.url}/v1 (Ctrl-C stops it)")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
-        tasks.start_soon(_stop_on_signal, group, tasks.cancel_scope)
+        tasks.start_soon(stop_on_signal, group.stop, tasks.cancel_scope)
         await group.run()
         # Clients have been told; the server lets their last bytes out before it goes.
         tasks.cancel_scope.cancel()
     announce("Stopped.")
-
-
-async def _stop_on_signal(group: GroupSupervisor, scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        stopping = False
-        async for _ in signals:
-            if stopping:
-                scope.cancel()
-                return
-            stopping = True
-            group.stop()
 
 
 def group_log(kept: Keeping) -> GroupLog:

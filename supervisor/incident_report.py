@@ -3,6 +3,7 @@
 import errno
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from diagnostics.cause import Cause
 from diagnostics.classify import classify
@@ -87,29 +88,41 @@ def runner_incident(certificate: DeathCertificate, *, incident_id: str, occurred
     )
 
 
-def stopped_incident(
-    *, incident_id: str, occurred_at: float, node: str, model: str, generation: int, task_ids: Sequence[str]
-) -> Incident:
-    """What tasks in flight end with when the service itself is asked to stop: no rank is to blame."""
-    return Incident(
-        incident_id=incident_id,
-        occurred_at=occurred_at,
-        node=node,
-        rank=None,
-        generation=generation,
-        cause=Cause.KILLED_BY_SUPERVISOR,
-        phase=Phase.SHUTTING_DOWN,
-        confidence=Confidence.CERTAIN,
-        message="The service was stopped by its operator while the request was in flight.",
-        advice="Send the request again when the service is back.",
-        retryable=True,
-        task_ids=tuple(task_ids),
-        model=model,
-        next_step="The service stops.",
+class Ending(NamedTuple):
+    """Why tasks end for which no rank is to blame."""
+
+    cause: Cause
+    phase: Phase
+    message: str
+    advice: str
+    retryable: bool
+    next_step: str
+
+
+STOPPED = Ending(
+    cause=Cause.KILLED_BY_SUPERVISOR,
+    phase=Phase.SHUTTING_DOWN,
+    message="The service was stopped by its operator while the request was in flight.",
+    advice="Send the request again when the service is back.",
+    retryable=True,
+    next_step="The service stops.",
+)
+
+
+def abandoned(reason: str) -> Ending:
+    """A group that cannot even be ended: a process of it outlives SIGKILL."""
+    return Ending(
+        cause=Cause.UNKNOWN,
+        phase=Phase.RUNNING,
+        message=reason,
+        advice="Restart the machine that the process runs on: it waits in the kernel for a device.",
+        retryable=False,
+        next_step="Ringwarden does not restart the group beside a living process; an operator has to act.",
     )
 
 
-def abandoned_incident(
+def blameless_incident(
+    ending: Ending,
     *,
     incident_id: str,
     occurred_at: float,
@@ -117,24 +130,23 @@ def abandoned_incident(
     model: str,
     generation: int,
     task_ids: Sequence[str],
-    reason: str,
 ) -> Incident:
-    """What tasks in flight end with when their group cannot even be ended: a process of it outlives SIGKILL."""
+    """What tasks in flight end with when no rank is to blame."""
     return Incident(
         incident_id=incident_id,
         occurred_at=occurred_at,
         node=node,
         rank=None,
         generation=generation,
-        cause=Cause.UNKNOWN,
-        phase=Phase.RUNNING,
+        cause=ending.cause,
+        phase=ending.phase,
         confidence=Confidence.CERTAIN,
-        message=reason,
-        advice="Restart the machine that the process runs on: it waits in the kernel for a device.",
-        retryable=False,
+        message=ending.message,
+        advice=ending.advice,
+        retryable=ending.retryable,
         task_ids=tuple(task_ids),
         model=model,
-        next_step="Ringwarden does not restart the group beside a living process; an operator has to act.",
+        next_step=ending.next_step,
     )
 
 

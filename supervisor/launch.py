@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.cluster.ports import free_ports
+from supervisor.ports import free_ports
 from transports.markers import new_token
 from transports.messages import Backend, Configure, Parallelism
 
@@ -74,11 +74,6 @@ class RunnerLaunch(msgspec.Struct, frozen=True):
         ]
 
 
-def free_loopback_ports(count: int) -> list[int]:
-    """Return distinct ports of 127.0.0.1 that were free a moment ago."""
-    return free_ports(count)
-
-
 def write_hostfile(path: Path, ports: Sequence[int]) -> None:
     """Write the file that MLX's ring backend reads: one list of addresses per rank (`MLX v0.32.1 ring.cpp`)."""
     path.write_bytes(msgspec.json.encode([[f"127.0.0.1:{port}"] for port in ports]))
@@ -113,7 +108,7 @@ def prepare_generation(spec: GroupSpec, generation: int) -> list[RunnerLaunch]:
     hostfile: Path | None = None
     if spec.backend != "none":
         hostfile = folder / "hosts.json"
-        write_hostfile(hostfile, free_loopback_ports(spec.world_size))
+        write_hostfile(hostfile, free_ports(spec.world_size))
     return [_rank_launch(spec, generation, rank, hostfile) for rank in range(spec.world_size)]
 
 

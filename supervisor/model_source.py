@@ -15,7 +15,7 @@ __all__ = ["BUILT_IN_MODEL", "ModelSourceError", "ResolvedModel", "resolve_model
 
 BUILT_IN_MODEL = "tiny"
 
-_PATH_PREFIXES = ("/", "./", "../", "~")
+PATH_PREFIXES = ("/", "./", "../", "~")
 # The hub's own rule: letters, digits, "-", "_" and ".", one optional owner, 96 characters, no "--", "..", or edge dots.
 _REPOSITORY = re.compile(r"(?!.*(--|\.\.))(?=.{1,96}$)(\w[\w.-]*/)?\w[\w.-]*(?<![.-])", re.ASCII)
 
@@ -77,7 +77,7 @@ def _existing(name: str) -> Path | None:
 
 
 def _require_repository_name(name: str) -> None:
-    if name.startswith(_PATH_PREFIXES) or name.endswith("/"):
+    if name.startswith(PATH_PREFIXES) or name.endswith("/"):
         raise ModelSourceError(name, "there is no such folder", "Check the path", EX_USAGE)
     if not _REPOSITORY.fullmatch(name) or name.endswith(".git"):
         raise ModelSourceError(

@@ -8,6 +8,7 @@ from typing import Any
 from supervisor.exit_code import ExitCode
 
 ENVIRONMENT_PREFIX = "RINGWARDEN_"
+DEFAULT_CONFIG = Path("ringwarden.toml")
 
 Layer = list[tuple[str, Any, str]]
 """A field's name, its value, and the source by which an error names it."""
@@ -77,3 +78,9 @@ def read_secret(path: Path, source: str) -> str:
     except (OSError, UnicodeDecodeError) as problem:
         rule, remedy = f"names {path}, which cannot be read", "Put the key there, alone on one line."
         raise SettingsError(source, "api_key_file", rule, remedy) from problem
+
+
+def found_config(given: Path | None) -> Path | None:
+    """Return the settings file that `up` would read here: the one that was named, or the one in this folder."""
+    found = DEFAULT_CONFIG if given is None and DEFAULT_CONFIG.is_file() else given
+    return None if found is None else found.absolute()

@@ -1,14 +1,12 @@
 """The flags of `up` and `join` where another command takes them: parsed by those commands, and written out again."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from supervisor.cli.errors import CommandError
-from supervisor.cli.up import DEFAULT_CONFIG
 from supervisor.exit_code import ExitCode
 from supervisor.settings_sources import flag_name
 
@@ -28,12 +26,6 @@ def parsed_flags(context: typer.Context, command: str, arguments: Sequence[str])
         raise CommandError(f"{command} is no command", "This is a fault of ringwarden", ExitCode.SOFTWARE)
     with group.commands[command].make_context(command, list(arguments), parent=root) as parsed:
         return dict(parsed.params)
-
-
-def found_config(given: Path | None) -> Path | None:
-    """Return the settings file that `up` would read here: the one that was named, or the one in this folder."""
-    found = DEFAULT_CONFIG if given is None and DEFAULT_CONFIG.is_file() else given
-    return None if found is None else found.absolute()
 
 
 def written_flags(flags: Mapping[str, Any]) -> tuple[str, ...]:

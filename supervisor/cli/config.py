@@ -12,7 +12,8 @@ from supervisor.cli.reading import print_json
 from supervisor.cli.terminal import console, shown
 from supervisor.exit_code import ExitCode
 from supervisor.redaction import HIDDEN
-from supervisor.settings import Settings, resolve_settings
+from supervisor.settings import Settings
+from supervisor.settings_resolution import resolve_settings
 from supervisor.settings_sources import ENVIRONMENT_PREFIX
 
 

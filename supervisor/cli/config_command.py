@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from supervisor.cli.command_flags import TAKES_OTHER_FLAGS, found_config, parsed_flags
+from supervisor.cli.command_flags import TAKES_OTHER_FLAGS, parsed_flags
+from supervisor.settings_sources import found_config
 
 config = typer.Typer(name="config", help="Look at settings before a daemon uses them.", rich_markup_mode=None)
 
@@ -38,6 +39,6 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 def schema() -> None:
     """Print the JSON schema of all settings, for editors and checks."""
     from supervisor.cli.reading import print_json  # noqa: PLC0415
-    from supervisor.settings import settings_schema  # noqa: PLC0415
+    from supervisor.settings_resolution import settings_schema  # noqa: PLC0415
 
     print_json(settings_schema())

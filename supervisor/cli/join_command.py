@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from supervisor.cli.errors import CommandError
-from supervisor.cli.terminal import console, shown
+from supervisor.cli.terminal import announce
 from supervisor.exit_code import ExitCode
-from supervisor.settings import load_settings
+from supervisor.settings import DEFAULT_BUS_PORT
+from supervisor.settings_resolution import load_settings
 from supervisor.state_directory import StateDirectoryError, StateDirectoryLocked
-
-DEFAULT_BUS_PORT = 52_416
 
 
 def join(
@@ -35,7 +34,7 @@ def join(
     from supervisor.cluster.outage_loop import HeadLost  # noqa: PLC0415
 
     try:
-        raise typer.Exit(run_agent(settings, named, _announce))
+        raise typer.Exit(run_agent(settings, named, announce))
     except StateDirectoryLocked as problem:
         raise CommandError(str(problem), problem.remedy, ExitCode.UNAVAILABLE) from problem
     except (StateDirectoryError, KeyStoreError, HeadKeyMissing) as problem:
@@ -64,7 +63,3 @@ def head_address(text: str) -> tuple[str, int]:
             f"{text!r} is no address of a head", "Write it as 192.168.1.10 or mini.local:52416", ExitCode.USAGE
         )
     return host, int(port)
-
-
-def _announce(line: str) -> None:
-    console().print(shown(line))

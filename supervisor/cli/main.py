@@ -18,7 +18,7 @@ from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
 from supervisor.cli.service_command import service
 from supervisor.exit_code import ExitCode
-from supervisor.settings import SettingsError
+from supervisor.settings_sources import SettingsError
 from supervisor.version import version as installed_version
 
 _USAGE_OF_TYPER = 2

@@ -12,7 +12,8 @@ from supervisor.cli.errors import CommandError
 from supervisor.cli.incident_story import incident_table
 from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.terminal import console
-from supervisor.settings import Settings, load_settings
+from supervisor.settings import Settings
+from supervisor.settings_resolution import load_settings
 from supervisor.state_directory import StateDirectory
 
 MAX_INCIDENTS_SHOWN = 200

@@ -19,7 +19,8 @@ from supervisor.run.command import RunOptions, run_program
 from supervisor.run.printer import STDERR, STDOUT
 from supervisor.run.program_supervisor import CannotStart
 from supervisor.run.ranks import read_hostfile
-from supervisor.settings import default_state_folder, load_settings
+from supervisor.settings import default_state_folder
+from supervisor.settings_resolution import load_settings
 from supervisor.state_directory import StateDirectoryError
 
 STDIN = 0

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from supervisor.cli.command_flags import found_config, written_flags
+from supervisor.cli.command_flags import written_flags
 from supervisor.cli.errors import CommandError
 from supervisor.cli.join_command import head_address
 from supervisor.cli.reading import print_json
@@ -20,7 +20,9 @@ from supervisor.service.installation import read_installed, remove_installed, wr
 from supervisor.service.plan import ServiceError, ServicePlan, plan_service
 from supervisor.service.service_manager import ServiceManager, own_manager
 from supervisor.service.status import service_status, status_lines
-from supervisor.settings import Settings, load_settings
+from supervisor.settings import Settings
+from supervisor.settings_resolution import load_settings
+from supervisor.settings_sources import found_config
 from supervisor.state_directory import StateDirectory, StateDirectoryError, StateDirectoryLocked
 
 LOG_NAME = "service.log"

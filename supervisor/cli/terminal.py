@@ -41,6 +41,11 @@ def _escaped(letter: str) -> str:
     return "    " if letter == "\t" else letter.encode("unicode_escape").decode("ascii")
 
 
+def announce(line: str) -> None:
+    """Write one line to standard output, for the person who started a long-lived command."""
+    console().print(shown(line))
+
+
 def complain(message: str, remedy: str) -> None:
     """Write one red line to standard error: what is wrong, then what to do."""
     line = shown(f"ringwarden: {message.rstrip('.')}. ", "red")

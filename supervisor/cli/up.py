@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.cli.errors import CommandError
-from supervisor.cli.terminal import console, shown
+from supervisor.cli.terminal import announce
 from supervisor.exit_code import ExitCode
-from supervisor.settings import load_settings
+from supervisor.settings_resolution import load_settings
+from supervisor.settings_sources import found_config
 from supervisor.state_directory import StateDirectoryError, StateDirectoryLocked
-
-DEFAULT_CONFIG = Path("ringwarden.toml")
 
 
 def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
@@ -21,9 +20,7 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
         flags: Settings by field name, None where the flag was not given.
         config: The file to read; None means `ringwarden.toml` of the current folder, if there is one.
     """
-    if config is None and DEFAULT_CONFIG.is_file():
-        config = DEFAULT_CONFIG
-    settings = load_settings(flags, os.environ, config)
+    settings = load_settings(flags, os.environ, found_config(config))
     # Only now: `ringwarden --help` and a refused setting need no web server.
     from supervisor.cluster.head import HeadOvertaken  # noqa: PLC0415
     from supervisor.cluster.head_daemon import run_head  # noqa: PLC0415
@@ -35,7 +32,7 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     from transports.http.listening import CannotListen  # noqa: PLC0415
 
     try:
-        return run_head(settings, _announce) if settings.nodes else run_daemon(settings, _announce)
+        return run_head(settings, announce) if settings.nodes else run_daemon(settings, announce)
     except BusCannotListen as problem:
         where = f"{settings.bus_host}:{settings.bus_port}"
         message = f"nodes cannot be listened for on {where}: {problem.strerror or problem}"
@@ -56,7 +53,3 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     except ModelSourceError as problem:
         message = f"the model {problem.model!r} cannot be used: {problem.reason}"
         raise CommandError(message, problem.remedy, ExitCode(problem.exit_code)) from problem
-
-
-def _announce(line: str) -> None:
-    console().print(shown(line))

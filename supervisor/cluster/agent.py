@@ -28,7 +28,6 @@ from transports.cluster.messages import (
 )
 from transports.cluster.node_bus import NodeBus
 from transports.cluster.node_facts import NodeFacts
-from transports.cluster.requests import RequestFailed
 
 _STOP_S = 15.0
 _LEFT = SupervisorFinding(Cause.NODE_LOST, "was ended because its node was stopped by its operator")
@@ -204,11 +203,7 @@ class Agent:
             self._task_group.start_soon(self._answer, ask)
 
     async def _answer(self, ask: Ask) -> None:
-        with anyio.move_on_after(ask.deadline_s):
-            answer = await self._requests.answer(ask.request)
-            self.tell(Answer(ask.request_id, answer))
-            return
-        self.tell(Answer(ask.request_id, RequestFailed(f"it was not done within {ask.deadline_s:g} s")))
+        self.tell(Answer(ask.request_id, await self._requests.answer(ask.request, ask.deadline_s)))
 
     async def _keep_budget(self) -> None:
         """Leave when the head was away for too long."""

@@ -35,6 +35,7 @@ from supervisor.journal.reader import JournalReader, NoJournalFile
 from supervisor.journal.selection import Selection
 from supervisor.keeping import Keeping, keeping
 from supervisor.log import configure_log
+from supervisor.model_source import PATH_PREFIXES
 from supervisor.open_files import allow_many_files
 from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
@@ -123,9 +124,13 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
 
 def _settling_late(settings: Settings) -> Settings:
     """The ranks beside a node that dies tell of it at once; the head has to be sure first, and looks now and then."""
-    liveness = LivenessLimits(settings.reconnect_grace_s, settings.node_silence_s)
+    liveness = _liveness(settings)
     lost_after_s = liveness.reconnect_grace_s + 4 * liveness.tick_s
     return msgspec.structs.replace(settings, verdict_settle_s=max(settings.verdict_settle_s, lost_after_s))
+
+
+def _liveness(settings: Settings) -> LivenessLimits:
+    return LivenessLimits(settings.reconnect_grace_s, settings.node_silence_s)
 
 
 async def _stand_down(head: Head, group: GroupSupervisor) -> None:
@@ -144,8 +149,8 @@ def _head(settings: Settings, kept: Keeping, roster: Roster, log: GroupLog) -> H
         identity=next_identity(kept.state.path),
         roster=roster,
         incidents=log.incidents.newest_first,
-        liveness=LivenessLimits(settings.reconnect_grace_s, settings.node_silence_s),
-        limits=BusLimits(node_silence_s=settings.node_silence_s, reconnect_grace_s=settings.reconnect_grace_s),
+        liveness=_liveness(settings),
+        limits=BusLimits(node_silence_s=settings.node_silence_s),
     )
 
 
@@ -207,4 +212,4 @@ def _wish(settings: Settings) -> PlacementWish:
 
 def model_name(model: str) -> str:
     """The name by which clients ask for a model: of a folder its own, else what the operator wrote."""
-    return PurePath(model).name if model.startswith(("/", "./", "../", "~")) else model
+    return PurePath(model).name if model.startswith(PATH_PREFIXES) else model

@@ -1,10 +1,8 @@
 """`ringwarden join`: one node's process, from its locks and keys to its last runner."""
 
 import os
-import signal
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -29,6 +27,7 @@ from supervisor.log import configure_log
 from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
 from supervisor.state_directory import DaemonRecord, StateDirectory
+from supervisor.stop_on_signal import stop_on_signal
 from supervisor.version import version
 from transports.cluster.discovery import browse
 from transports.cluster.keys import fingerprint
@@ -36,14 +35,6 @@ from transports.cluster.messages import FromNode
 from transports.cluster.node_bus import NodeBus
 
 _LOOK_S = 10.0
-
-
-class HeadAddress(NamedTuple):
-    """Where the head is, and the key that it must have."""
-
-    host: str
-    port: int
-    key: bytes
 
 
 class HeadKeyMissing(Exception):
@@ -81,25 +72,25 @@ def run_agent(settings: Settings, named: tuple[str, int] | None, announce: Calla
         if key is None:
             raise HeadKeyMissing("this node trusts no head")
         with keeping(state, logger.warning) as kept, guarded(state) as guard:
-            return anyio.run(_follow, settings, kept, guard, (named, key), announce)
+            return anyio.run(_follow, settings, kept, guard, named, key, announce)
 
 
-async def _follow(
+async def _follow(  # noqa: PLR0917 - as many as there are parts
     settings: Settings,
     kept: Keeping,
     guard: Guard,
-    wanted: tuple[tuple[str, int] | None, bytes],
+    named: tuple[str, int] | None,
+    head_key: bytes,
     announce: Callable[[str], None],
 ) -> int:
-    named, key = wanted
-    head = HeadAddress(*(named or await _look_for(key, announce)), key)
+    host, port = named or await _look_for(head_key, announce)
     store = KeyStore(settings.state_dir)
     log = group_log(kept)
     agent = _agent(settings, kept.state, guard, log, announce)
-    bus = NodeBus(head.host, head.port, store.own(), head.key, agent.hello, observer=agent, pause_s=agent.pause_s)
-    announce(f"Joining the head at {head.host}:{head.port} (Ctrl-C leaves it)")
+    bus = NodeBus(host, port, store.own(), head_key, agent.hello, observer=agent, pause_s=agent.pause_s)
+    announce(f"Joining the head at {host}:{port} (Ctrl-C leaves it)")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, agent, tasks.cancel_scope)
+        tasks.start_soon(stop_on_signal, agent.stop, tasks.cancel_scope)
         tasks.start_soon(_write_record, agent, kept.state, announce)
         await agent.run(bus)
         tasks.cancel_scope.cancel()
@@ -149,14 +140,3 @@ async def _write_record(agent: Agent, state: StateDirectory, announce: Callable[
     if agent.welcome is not None:
         announce(f"Joined as {agent.welcome.node}.")
         state.write_daemon(DaemonRecord(os.getpid(), agent.welcome.api_url, time.time(), version()))
-
-
-async def _stop_on_signal(agent: Agent, scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        stopping = False
-        async for _ in signals:
-            if stopping:
-                scope.cancel()
-                return
-            stopping = True
-            agent.stop()

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
 from supervisor.cluster.output_budget import OutputBudget
 from supervisor.guard import Guard
@@ -91,7 +90,7 @@ class NodeRank:
         elif isinstance(event, ModelFacts):
             self._facts = event
         elif isinstance(event, PhaseChanged):
-            self._note_phase(event.phase)
+            self._output.on_phase(self.rank, event.phase)
         elif isinstance(event, TERMINAL_EVENTS):
             self._open_tasks.discard(event.task_id)
         self._tell(RankEvent(self.generation, rank, event))
@@ -113,6 +112,3 @@ class NodeRank:
     def on_unkillable(self, rank: int, pid: int) -> None:
         """Pass it on."""
         self._tell(RankUnkillable(self.generation, rank, pid))
-
-    def _note_phase(self, phase: Phase) -> None:
-        self._output.on_phase(self.rank, phase)

@@ -7,10 +7,10 @@ import psutil
 from loguru import logger
 
 from supervisor.cluster.node_ranks import NodeRanks
-from supervisor.cluster.ports import free_ports
 from supervisor.cluster.prepared_models import PreparedModels
 from supervisor.cluster.probes import Probes
 from supervisor.model_source import ModelSourceError
+from supervisor.ports import free_ports
 from supervisor.runner_supervisor import RunnerSupervisor
 from transports.cluster.requests import (
     NodeAnswer,
@@ -45,8 +45,13 @@ class NodeRequests:
         self._models = models
         self._probes = probes
 
-    async def answer(self, request: NodeRequest) -> NodeAnswer:
-        """Carry out one request. Takes as long as that takes."""
+    async def answer(self, request: NodeRequest, deadline_s: float) -> NodeAnswer:
+        """Carry out one request, or give it up after its deadline."""
+        with anyio.move_on_after(deadline_s):
+            return await self._answer(request)
+        return RequestFailed(f"it was not done within {deadline_s:g} s")
+
+    async def _answer(self, request: NodeRequest) -> NodeAnswer:
         try:
             return await self._carry_out(request)
         except ModelSourceError as problem:

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import anyio
-
 from supervisor.cluster.node_ranks import NodeOutput, NodeRanks
 from supervisor.cluster.node_requests import NodeRequests
 from supervisor.cluster.prepared_models import PreparedModels
@@ -19,7 +17,6 @@ from transports.cluster.requests import (
     ObserveRanks,
     RankObserved,
     RanksObserved,
-    RequestFailed,
 )
 
 OWN_NODE = "head"
@@ -77,9 +74,7 @@ class OwnNode:
 
     async def request(self, request: NodeRequest, deadline_s: float) -> NodeAnswer:
         """Carry out a request, within a deadline."""
-        with anyio.move_on_after(deadline_s):
-            return await self._requests.answer(request)
-        return RequestFailed(f"it was not done within {deadline_s:g} s")
+        return await self._requests.answer(request, deadline_s)
 
     def forget(self) -> None:
         """This machine has no session that could end: it is here again at once."""

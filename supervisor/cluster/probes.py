@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from supervisor.cluster.ports import bound_socket
+from supervisor.ports import bound_socket
 from transports.cluster.requests import EdgeProbed, OpenProbe, ProbeEdge, ProbeOpened
 
 _PROOF_BYTES = 32

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import anyio
+import msgspec
 from loguru import logger
 
-from diagnostics.incident import Confidence, DeathCertificate
+from diagnostics.incident import Confidence
 from supervisor.cluster.clipped import clipped
 from supervisor.cluster.hello_since import hello_since
 from supervisor.cluster.lost_node import certificate_of_lost_node
@@ -107,15 +108,16 @@ class Roster:
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
         """A node said hello: what ran there before is dead to its group, even if it still runs."""
+        deaths = tuple(clipped(certificate, node) for certificate in hello.deaths if certificate.node == node)
         known = self._nodes.get(node)
         if known is None:
             known = self._nodes[node] = NodeEntry(node, hello)
-        known.hello, known.warnings = hello, warnings
+        known.hello, known.warnings = msgspec.structs.replace(hello, deaths=deaths), warnings
         known.is_here, known.lost_because, known.lost_at = True, None, None
         # A new agent has to look for its models again.
         known.model = known.problem = None
-        for certificate in hello.deaths:
-            self._died(node, certificate)
+        for own in deaths:
+            self._deliver(node, own.generation, own.rank, RankDied(own))
         self._end_ranks(node, "it lost its place with the head, or its agent was started anew")
         self._changed()
 
@@ -140,7 +142,8 @@ class Roster:
             case Answer():
                 return
             case RankDied(certificate=certificate):
-                self._died(node, certificate)
+                own = clipped(certificate, node)
+                self._deliver(node, own.generation, own.rank, RankDied(own))
             case RankAmended(certificate=certificate):
                 own = clipped(certificate, node)
                 self._deliver(node, own.generation, own.rank, RankAmended(own))
@@ -166,10 +169,6 @@ class Roster:
         entry.hello = since
         self._changed()
         return True
-
-    def _died(self, node: str, certificate: DeathCertificate) -> None:
-        own = clipped(certificate, node)
-        self._deliver(node, own.generation, own.rank, RankDied(own))
 
     def _end_ranks(self, node: str, because: str, confidence: Confidence = Confidence.CERTAIN) -> None:
         for known in self._ranks.values():

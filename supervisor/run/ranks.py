@@ -8,7 +8,7 @@ import msgspec
 import psutil
 
 from supervisor.hostfile import HostfileError, read_hosts
-from supervisor.launch import free_loopback_ports
+from supervisor.ports import free_ports
 
 _NOT_INHERITED = "RINGWARDEN_API_KEY"
 _JOIN = "Ranks on other machines come with `ringwarden join`, which is not there yet; use addresses of this machine."
@@ -31,7 +31,7 @@ def read_hostfile(path: Path) -> list[list[str]]:
                     f"{path}: rank {rank} is on {host}, which is not this machine", _JOIN, is_remote=True
                 )
     places = [entry.addresses or ("127.0.0.1",) for entry in entries]
-    found = iter(free_loopback_ports(sum(map(len, places))))
+    found = iter(free_ports(sum(map(len, places))))
     ports = [entry.ports or [next(found) for _ in of_rank] for entry, of_rank in zip(entries, places, strict=True)]
     return [
         [f"{host}:{port}" for host, port in zip(of_rank, numbers, strict=True)]
@@ -41,7 +41,7 @@ def read_hostfile(path: Path) -> list[list[str]]:
 
 def loopback_ring(world_size: int) -> list[list[str]]:
     """Return addresses for a ring on this machine alone."""
-    return [[f"127.0.0.1:{port}"] for port in free_loopback_ports(world_size)]
+    return [[f"127.0.0.1:{port}"] for port in free_ports(world_size)]
 
 
 def write_ring_file(path: Path, addresses: Sequence[Sequence[str]]) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from supervisor.cli.main import main
-from supervisor.settings import Settings, settings_schema
+from supervisor.settings import Settings
+from supervisor.settings_resolution import settings_schema
 
 A_KEY = "a-key-of-more-than-sixteen-characters"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.launch import GroupSpec, free_loopback_ports, prepare_generation, runner_environment
+from supervisor.launch import GroupSpec, prepare_generation, runner_environment
+from supervisor.ports import free_ports
 
 
 def spec(folder: Path, **changes: object) -> GroupSpec:
@@ -50,4 +51,4 @@ def test_the_command_line_shows_rank_and_generation_and_no_secret(tmp_path: Path
 
 
 def test_free_ports_are_distinct() -> None:
-    assert len(set(free_loopback_ports(16))) == 16
+    assert len(set(free_ports(16))) == 16

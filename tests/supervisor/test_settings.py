@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.exit_code import ExitCode
-from supervisor.settings import Settings, SettingsError, load_settings, settings_schema
+from supervisor.settings import Settings
+from supervisor.settings_resolution import load_settings, settings_schema
+from supervisor.settings_sources import SettingsError
 
 A_KEY = "a-key-of-more-than-sixteen-characters"
 

@@ -23,7 +23,6 @@ class BusLimits(msgspec.Struct, frozen=True):
         max_refusals_logged_per_s: Refusals reported; the next report counts the others.
         heartbeat_s: Period of a node's heartbeats. The head answers each.
         node_silence_s: A peer that was not heard for this long is gone.
-        reconnect_grace_s: How long a head waits for a node whose connection closed. The bus itself does not use it.
         reconnect_s: Pause between a node's tries.
         handshake_s: Longest time from a connection to its first valid word.
         retransmit_s: Unacknowledged for this long, and it is sent again; the next time takes twice as long.
@@ -44,7 +43,6 @@ class BusLimits(msgspec.Struct, frozen=True):
     max_refusals_logged_per_s: int = 5
     heartbeat_s: float = 0.5
     node_silence_s: float = 5.0
-    reconnect_grace_s: float = 0.5
     reconnect_s: float = 0.1
     handshake_s: float = 5.0
     retransmit_s: float = 1.0

@@ -11,8 +11,8 @@ from threading import Thread
 import anyio
 import pytest
 
-from supervisor.cluster.ports import MAX_PORTS_AT_ONCE, bound_socket, free_ports
 from supervisor.cluster.probes import Probes
+from supervisor.ports import MAX_PORTS_AT_ONCE, bound_socket, free_ports
 from transports.cluster.requests import EdgeProbed, OpenProbe, ProbeEdge
 
 pytestmark = pytest.mark.anyio

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cluster.ports import free_ports
 from supervisor.cluster.ring_files import RankFiles, generation_files
 from supervisor.core.placement import Placed
 from supervisor.core.rank_places import PlacedBackend, RankPlace
+from supervisor.ports import free_ports
 
 SUM = """
 import mlx.core as mx

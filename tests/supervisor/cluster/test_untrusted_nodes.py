@@ -73,7 +73,7 @@ async def test_a_request_that_fails_in_a_way_nobody_thought_of_is_answered() -> 
         async def _carry_out(self, request: NodeRequest) -> RequestFailed:
             raise OverflowError(f"{type(request).__name__} is too much")
 
-    answer = await Broken.__new__(Broken).answer(ReservePorts("127.0.0.1", 1))
+    answer = await Broken.__new__(Broken).answer(ReservePorts("127.0.0.1", 1), 10.0)
     assert answer == RequestFailed("OverflowError: ReservePorts is too much")
 
 

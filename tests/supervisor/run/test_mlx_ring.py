@@ -38,10 +38,10 @@ def test_ranks_find_each_other(tmp_path: Path) -> None:
     ['[["127.0.0.1:{}"], ["127.0.0.1:{}"]]', '[{{"ssh": "localhost", "ips": ["127.0.0.1"]}}, {{"ssh": "127.0.0.1"}}]'],
 )
 def test_a_hostfile_gives_the_addresses_and_the_number(tmp_path: Path, text: str) -> None:
-    from supervisor.launch import free_loopback_ports
+    from supervisor.ports import free_ports
 
     hostfile = tmp_path / "hosts.json"
-    hostfile.write_text(text.format(*free_loopback_ports(2)))
+    hostfile.write_text(text.format(*free_ports(2)))
     outcome = run(tmp_path, "--hostfile", str(hostfile), *python(SUMS))
     assert outcome.returncode == 0, outcome.stderr
     assert "[1] sum 3.0 of 2" in outcome.stdout
