@@ -16,18 +16,18 @@
       # Nix runs what everybody runs: the wheels of the lock file, since nixpkgs cannot build MLX with Metal
       # (docs/adr/0007). The lock fixes every file by its hash and the tags below fix the choice among
       # them, so the folder of wheels has one hash for each system. When the lock changes, `nix build` names the new ones.
-      lockHash = "f12b9bf0b9f63aaebb2e573cf46f686585c15e8bf9c1d667c15faaf44af2af2f";
+      lockHash = "142e9e14059cfda874b61648e41380b60a65fa7750fa7febcf9c54f7c048d628";
       wheels = {
         aarch64-darwin = {
-          hash = "sha256-5JQRAbaks7H47BJuclPNXFY0nRMdnhqcO60OUYlPR4o=";
+          hash = "sha256-GWcVMffGE9U+Z/NQDUJMEXlGFdxrZkyD/h22lQZ7goI=";
           tags = [ "macosx_14_0_arm64" ];
         };
         x86_64-linux = {
-          hash = "sha256-YJd++CJhBqt+bZwhOr8r4K7TOtzkikyNBc2wQxsKcFA=";
+          hash = "sha256-YxikekiTX71LSy/rki/CGlmp9BlN2gCNpJbRg34qF0I=";
           tags = map (tag: "${tag}_x86_64") manylinux;
         };
         aarch64-linux = {
-          hash = "sha256-nME1N/opRDHJFtRUcmVQjFqr8wWdydbtpjHzjv3K8no=";
+          hash = "sha256-3GrW+NTJEKMscwyEDYgS03KuKZWWNv34RHSzKjUYNi0=";
           tags = map (tag: "${tag}_aarch64") manylinux;
         };
       };
