@@ -108,7 +108,7 @@ class Roster:
 
     def came(self, node: str, hello: Hello, warnings: tuple[str, ...]) -> None:
         """A node said hello: what ran there before is dead to its group, even if it still runs."""
-        deaths = tuple(clipped(certificate, node) for certificate in hello.deaths if certificate.node == node)
+        deaths = tuple(clipped(certificate, node) for certificate in hello.deaths)
         known = self._nodes.get(node)
         if known is None:
             known = self._nodes[node] = NodeEntry(node, hello)
