@@ -107,6 +107,12 @@ class Delivery:
         return rejected(task_id, error)
 
 
+def counted(task: PreparedTask) -> list[RunnerEvent]:
+    """Return the events of a task that asks for no token: its prompt was counted, and no other rank hears of it."""
+    prompt_tokens = len(task.tokens)
+    return [TaskAccepted(task.task_id, prompt_tokens), TaskFinished(task.task_id, "length", prompt_tokens, 0)]
+
+
 def rejected(task_id: str, error: Exception) -> TaskRejected:
     """Return the event that ends a task with an error of its own; unexpected errors also go to stderr in full."""
     if isinstance(error, TaskRejection):

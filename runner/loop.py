@@ -9,7 +9,7 @@ from runner.agreement import Follower, Leader
 from runner.attribution import task as working_for
 from runner.attribution.task_output import TaskOutput
 from runner.control import Inbox
-from runner.delivery import Delivery, rejected
+from runner.delivery import Delivery, counted, rejected
 from runner.engine import Engine, Generated, Prefilled, StepOutput
 from runner.plan import Plan, decode_plan, encode_plan
 from runner.progression import Progression
@@ -193,7 +193,7 @@ class _LeadingRank:
     def _handle(self, command: Command) -> list[RunnerEvent]:
         match command:
             case StartTask():
-                return [self._start(command)]
+                return self._start(command)
             case CancelTask(task_id=task_id):
                 events = self._delivery.cancel(task_id)
                 self._drop()
@@ -205,7 +205,7 @@ class _LeadingRank:
             case _:
                 assert_never(command)
 
-    def _start(self, command: StartTask) -> RunnerEvent:
+    def _start(self, command: StartTask) -> list[RunnerEvent]:
         if command.task_id in self._delivery.open_tasks:
             raise ProtocolViolation(f"task {command.task_id} was started twice")
         self._rounds.prepare()
@@ -213,12 +213,15 @@ class _LeadingRank:
         with working_for(command.task_id):
             try:
                 task = self._engine.prepare(command)
+                if command.sampling.max_tokens == 0:
+                    self._leader.settle(command.task_id)
+                    return counted(task)
                 event = self._delivery.accept(task, self._engine.text_stream(task))
             except Exception as exc:  # noqa: BLE001 - a request can make templates and tokenizers raise anything
                 self._leader.settle(command.task_id)
-                return rejected(command.task_id, exc)
+                return [rejected(command.task_id, exc)]
         self._leader.admit(task)
-        return event
+        return [event]
 
     def _shut_down(self) -> list[RunnerEvent]:
         self._rounds.announce(Phase.SHUTTING_DOWN)

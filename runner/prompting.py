@@ -84,8 +84,8 @@ def _check_sampling(sampling: SamplingParameters, facts: ModelFacts) -> None:
     for name, value, low, high in ranges:
         if not low <= value <= high:  # also true of NaN
             _reject(name, f"{name} is {value}; it must be from {low} to {high}")
-    if sampling.max_tokens is not None and sampling.max_tokens < 1:
-        _reject("max_tokens", f"max_tokens is {sampling.max_tokens}; it must be at least 1")
+    if sampling.max_tokens is not None and sampling.max_tokens < 0:
+        _reject("max_tokens", f"max_tokens is {sampling.max_tokens}; it must be at least 0")
     if "" in sampling.stop:
         _reject("stop", "a stop sequence is empty; leave it out")
     for token, value in sampling.logit_bias.items():

@@ -47,7 +47,10 @@ Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 
 class SamplingParameters(msgspec.Struct, frozen=True):
-    """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context."""
+    """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context.
+
+    `max_tokens` 0 asks for no answer but the number of the prompt's tokens: the task ends as soon as it is accepted.
+    """
 
     max_tokens: int | None = None
     temperature: float = 1.0

@@ -81,6 +81,23 @@ def test_eight_tasks_at_once_on_three_ranks() -> None:
         assert group.shut_down() == [0, 0, 0]
 
 
+def test_counting_a_prompt_keeps_no_rank_busy() -> None:
+    with running(ranks=2) as group:
+        group.wait_for_phase(Phase.READY)
+        group.start("long", sampling=LONG)
+        group.start("counted", "x y z", SamplingParameters(max_tokens=0))
+        group.finish("counted")
+        group.cancel("long")
+        group.finish("long")
+        assert group.leader.of(TaskAccepted, "counted") == [TaskAccepted("counted", 3)]
+        assert group.leader.terminals("counted") == [TaskFinished("counted", "length", 3, 0)]
+        group.wait_for_phase(Phase.READY)
+        group.start("idle", "x y", SamplingParameters(max_tokens=0))
+        group.finish("idle")
+        assert group.run("next")
+        assert group.shut_down() == [0, 0]
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_cancel_ends_one_task_and_only_that(ranks: int) -> None:
     with running(ranks=ranks) as group:

@@ -63,6 +63,19 @@ def test_one_task_streams_tokens_in_order(group: Group) -> None:
     assert group.leader.of(TaskAccepted, name)[0].prompt_tokens == end.prompt_tokens
 
 
+def test_a_prompt_is_counted_without_an_answer(group: Group) -> None:
+    asked = chat(("system", "Be brief."), ("user", PROMPT))
+    name, counted = task_id(), task_id()
+    group.start(name, asked, greedy(1))
+    group.start(counted, asked, greedy(0))
+    group.finish(name, counted)
+    (accepted,) = group.leader.of(TaskAccepted, name)
+    (end,) = group.leader.terminals(counted)
+    assert (end.prompt_tokens, end.completion_tokens) == (accepted.prompt_tokens, 0)
+    assert not group.leader.of(PrefillProgress, counted)
+    assert not group.leader.of(TokenChunk, counted)
+
+
 def test_a_long_prompt_reports_its_prefill(group: Group) -> None:
     name = task_id()
     group.start(name, TokenPrompt(tuple(range(10, 210))), greedy(2))
@@ -184,7 +197,7 @@ def test_max_tokens_stops_at_the_context(group: Group) -> None:
         (TokenPrompt(()), greedy(), "prompt"),
         (TokenPrompt((1, -1)), greedy(), "prompt"),
         (TokenPrompt((1, 10**6)), greedy(), "prompt"),
-        (TextPrompt("x"), greedy(0), "max_tokens"),
+        (TextPrompt("x"), greedy(-1), "max_tokens"),
         (TextPrompt("x"), greedy(stop=("a", "")), "stop"),
         (TextPrompt("x"), SamplingParameters(temperature=float("nan")), "temperature"),
         (TextPrompt("x"), SamplingParameters(temperature=-1.0), "temperature"),
