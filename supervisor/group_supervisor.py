@@ -15,6 +15,7 @@ from diagnostics.incident import DeathCertificate, Incident
 from supervisor.capture.captures import Captures
 from supervisor.core import group_messages as machine
 from supervisor.core.group import Group
+from supervisor.core.task_statistics import TaskStatistics
 from supervisor.current_incident import CurrentIncident
 from supervisor.generation_start import CannotPlace, CannotStart, GenerationStarter
 from supervisor.group_ranks import GroupRanks, over_nodes
@@ -62,7 +63,7 @@ class GroupSupervisor:
         self.group = group
         self.runners = GroupRanks()
         self._captures = Captures(observation or Observation(run_id=""), model=spec.model_id)
-        self.tasks = GroupTasks(self._captures)
+        self.tasks = GroupTasks(self._captures, TaskStatistics(spec.max_concurrent_tasks))
         self._stalls = StallWatch(
             spec.stall_timeout_s, self.runners, floor_s=spec.stall_floor_s, start_limit_s=spec.start_stall_timeout_s
         )

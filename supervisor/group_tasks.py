@@ -1,10 +1,12 @@
 """A group's tasks: who listens to each, and what is kept of each. The listeners hear what the records will say."""
 
+import time
 from collections.abc import Mapping
 
 from diagnostics.incident import DeathCertificate, Incident
 from supervisor.attribution import Attributed
 from supervisor.capture.captures import Captures
+from supervisor.core.task_statistics import RunnerTaskNews, TaskStatistics
 from supervisor.observation import ObserverFailed
 from supervisor.task_router import RunnerTaskEvent, TaskRouter, TerminalEvent
 from supervisor.task_stream import BufferedTaskStream
@@ -17,11 +19,13 @@ class GroupTasks:
 
     Args:
         captures: What is kept.
+        statistics: What is counted.
     """
 
-    def __init__(self, captures: Captures) -> None:
+    def __init__(self, captures: Captures, statistics: TaskStatistics) -> None:
         self._captures = captures
-        self._router = TaskRouter(on_end=self._ended)
+        self.statistics = statistics
+        self._router = TaskRouter(on_end=self._ended, on_news=self._went_on)
 
     def __len__(self) -> int:
         return len(self._router)
@@ -42,10 +46,12 @@ class GroupTasks:
         except ObserverFailed:
             self._router.withdraw(stream.task_id)
             raise
+        self.statistics.opened(stream.task_id, time.monotonic())
         return stream
 
     def withdraw(self, task_id: str, error: Exception) -> None:
         """Take back an `open` whose task could not be given to a runner."""
+        self.statistics.withdrawn(task_id)
         self._ended(TaskRejected(task_id, RejectionCode.TASK_FAILED, f"it could not be given to a runner: {error}"))
         self._router.withdraw(task_id)
 
@@ -78,10 +84,15 @@ class GroupTasks:
         """A rank has died and was read to its end."""
         self._captures.rank_gone(certificate)
 
+    def _went_on(self, news: RunnerTaskNews) -> None:
+        self.statistics.observe(news, time.monotonic())
+
     def _ended(self, event: TerminalEvent) -> TerminalEvent:
+        heard = event
         try:
             self._captures.ended(event)
         except ObserverFailed as failed:
             if not isinstance(event, ErrorChunk):
-                return TaskRejected(event.task_id, RejectionCode.TASK_FAILED, str(failed))
-        return event
+                heard = TaskRejected(event.task_id, RejectionCode.TASK_FAILED, str(failed))
+        self.statistics.ended(heard, time.monotonic())
+        return heard

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
+import msgspec
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
@@ -14,6 +15,7 @@ from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.observation import ObserverFailed
 from supervisor.task_stream import BufferedTaskStream
 from transports.framing import FrameViolation
+from transports.http.figures import ServiceFigures
 from transports.http.gateway import (
     ClusterView,
     GroupState,
@@ -76,7 +78,13 @@ class LocalGateway:
             restart_in_s=self._group.restart_in_s,
             last_incident_id=self._group.incident.incident_id if self._group.incident else None,
             nodes=self._nodes(),
+            figures=self.figures(),
         )
+
+    def figures(self) -> ServiceFigures:
+        """Those of the group's tasks; who waits for the group is queued, too."""
+        figures = self._group.tasks.statistics.figures(time.monotonic())
+        return msgspec.structs.replace(figures, queued=figures.queued + self._waiting)
 
     def _rank_views(self) -> tuple[RankView, ...]:
         if self._group.group.state is GroupState.DEGRADED:

@@ -4,13 +4,36 @@ from collections.abc import Callable
 
 from diagnostics.incident import Incident
 from supervisor.core.ledger import InFlightLedger
+from supervisor.core.task_statistics import RunnerTaskNews
 from supervisor.task_stream import BufferedTaskStream
-from transports.messages import ErrorChunk, PrefillProgress, TaskAccepted, TaskFinished, TaskRejected, TokenChunk
+from transports.messages import (
+    ErrorChunk,
+    PrefillProgress,
+    TaskAccepted,
+    TaskFinished,
+    TaskRejected,
+    TokenChunk,
+    ToolCallChunk,
+)
 from transports.output_events import OUTPUT_EVENTS, OutputEvent
 
-RunnerTaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | OutputEvent
-RUNNER_TASK_EVENTS = (TaskAccepted, TaskRejected, PrefillProgress, TokenChunk, TaskFinished, *OUTPUT_EVENTS)
+RunnerTaskEvent = (
+    TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | ToolCallChunk | TaskFinished | OutputEvent
+)
+RUNNER_TASK_EVENTS = (
+    TaskAccepted,
+    TaskRejected,
+    PrefillProgress,
+    TokenChunk,
+    ToolCallChunk,
+    TaskFinished,
+    *OUTPUT_EVENTS,
+)
 TerminalEvent = TaskFinished | TaskRejected | ErrorChunk
+
+
+def _nobody(news: RunnerTaskNews) -> None:
+    del news
 
 
 def _as_it_is(event: TerminalEvent) -> TerminalEvent:
@@ -23,13 +46,18 @@ class TaskRouter:
     Args:
         max_buffered_events: How far a listener may fall behind.
         on_end: Called once with each task's terminal event, before its listener hears it; returns what it hears.
+        on_news: Called with each event of an open task's own progress.
     """
 
     def __init__(
-        self, max_buffered_events: int = 65_536, on_end: Callable[[TerminalEvent], TerminalEvent] = _as_it_is
+        self,
+        max_buffered_events: int = 65_536,
+        on_end: Callable[[TerminalEvent], TerminalEvent] = _as_it_is,
+        on_news: Callable[[RunnerTaskNews], None] = _nobody,
     ) -> None:
         self._max_buffered_events = max_buffered_events
         self._on_end = on_end
+        self._on_news = on_news
         self._ledger = InFlightLedger()
         self._streams: dict[str, BufferedTaskStream] = {}
 
@@ -52,6 +80,8 @@ class TaskRouter:
         if isinstance(event, TaskRejected | TaskFinished):
             self._end(self._on_end(event))
             return True
+        if not isinstance(event, OUTPUT_EVENTS):
+            self._on_news(event)
         stream = self._streams.get(event.task_id)
         if stream is None:
             return True

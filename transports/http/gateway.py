@@ -9,6 +9,7 @@ import msgspec
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from transports.http.figures import ServiceFigures
 from transports.messages import Prompt, SamplingParameters, TaskEvent
 
 
@@ -101,6 +102,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     restart_in_s: float | None = None
     last_incident_id: str | None = None
     nodes: tuple[NodeView, ...] = ()
+    figures: ServiceFigures | None = None
 
 
 class ModelView(msgspec.Struct, frozen=True):
@@ -137,6 +139,10 @@ class Gateway(Protocol):
     def models(self) -> tuple[ModelView, ...]: ...
 
     def cluster(self) -> ClusterView: ...
+
+    def figures(self) -> ServiceFigures:
+        """How the service does. For people who look, a few times a second at most."""
+        ...
 
     def ready(self) -> bool:
         """True when a request sent now would be computed."""

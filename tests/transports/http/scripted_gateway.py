@@ -11,6 +11,8 @@ import anyio.to_thread
 from diagnostics.cause import Cause
 from diagnostics.incident import Confidence, Incident
 from diagnostics.phase import Phase
+from supervisor.core.task_statistics import TaskStatistics
+from transports.http.figures import ServiceFigures
 from transports.http.gateway import ClusterView, GroupState, ModelView, RankView, Refusal
 from transports.messages import (
     TERMINAL_EVENTS,
@@ -90,6 +92,10 @@ class ScriptedGateway:
 
     def models(self) -> tuple[ModelView, ...]:
         return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
+
+    def figures(self) -> ServiceFigures:
+        """Nothing happens here."""
+        return TaskStatistics(1).figures(0.0)
 
     def cluster(self) -> ClusterView:
         ranks = tuple(RankView(rank, 100 + rank, "node-a", Phase.READY, 3) for rank in (0, 1))
