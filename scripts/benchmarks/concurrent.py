@@ -1,10 +1,6 @@
 """Eight streams at once beside `mlx_lm.server`, in turn."""
 
-import contextlib
-import os
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +8,8 @@ from typing import Any
 
 import psutil
 
-from scripts.benchmarks.daemon import START_DEADLINE_S, free_port, running_daemon, stop
+from scripts.benchmarks.daemon import running_daemon
+from scripts.benchmarks.mlx_lm_server import mlx_lm_server
 from scripts.benchmarks.model import REALISTIC, SMALLEST, random_model
 from scripts.benchmarks.row import Row
 from scripts.benchmarks.stream import Streamed, stream
@@ -32,7 +29,7 @@ def measure(*, quick: bool) -> Iterator[Row]:
     their_work: list[float] = []
     with (
         random_model(SMALLEST if quick else REALISTIC) as model,
-        _mlx_lm_server(model) as (port, server_pid),
+        mlx_lm_server(model) as (port, server_pid),
         running_daemon(ranks=1, model=model) as daemon,
     ):
         for repetition in range(repetitions + 1):
@@ -97,34 +94,3 @@ def _processor_s(*pids: int) -> float:
     """What these processes have computed so far; says something on a busy machine, too."""
     times = [psutil.Process(pid).cpu_times() for pid in pids]
     return sum(one.user + one.system for one in times)
-
-
-@contextlib.contextmanager
-def _mlx_lm_server(model: str) -> Iterator[tuple[int, int]]:
-    """Serve the model for the length of the block; the value is port and pid."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlx_lm", "server", "--model", model, "--port", str(port), "--log-level", "ERROR"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
-    try:
-        _wait_until_it_answers(process, port)
-        yield port, process.pid
-    finally:
-        stop(process)
-
-
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
-    while True:
-        try:
-            stream(port, {"model": "default_model", "prompt": "x", "max_tokens": 1, "stream": True})
-        except OSError as exc:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("mlx_lm.server does not answer") from exc
-            time.sleep(0.1)
-        else:
-            return
