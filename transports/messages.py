@@ -1,7 +1,7 @@
 """The private channel's vocabulary: commands go down to a runner, events come up from it.
 
-Everything here is a frozen tagged struct; the unions at the end are the whole protocol. `ErrorChunk` and
-`RunnerFailed` are made by the supervisor only: a runner cannot tell its own death.
+Everything here is a frozen tagged struct; the unions at the end are the whole protocol. `ErrorChunk`,
+`TaskStopped`, `TaskQueued` and `RunnerFailed` are made by the supervisor only: a runner cannot tell its own death.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ from transports.progress import Progress
 
 Parallelism = Literal["tensor", "pipeline"]
 Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
 # --- what a task is ---
@@ -49,6 +49,7 @@ Prompt = ChatPrompt | TextPrompt | TokenPrompt
 class SamplingParameters(msgspec.Struct, frozen=True):
     """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context.
 
+    `logprobs` asks for log-probabilities: None for none, 0 for those of the chosen tokens, n for n alternatives too.
     `max_tokens` 0 asks for no answer but the number of the prompt's tokens: the task ends as soon as it is accepted.
     """
 
@@ -64,6 +65,7 @@ class SamplingParameters(msgspec.Struct, frozen=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    logprobs: int | None = None
 
 
 # --- commands: supervisor -> runner ---
@@ -184,23 +186,71 @@ class PrefillProgress(msgspec.Struct, frozen=True, tag=True):
     total: int
 
 
-class TokenChunk(msgspec.Struct, frozen=True, tag=True):
-    """One generated token. `text` may be empty while a character or a stop sequence is incomplete."""
+class TokenCandidate(msgspec.Struct, frozen=True, array_like=True):
+    """A token that could be chosen, and its log-probability in the model's own distribution, before any sampling.
+
+    `text` is the token alone, with U+FFFD for bytes that are no whole character; `data` are its bytes.
+    """
+
+    text: str
+    data: bytes
+    logprob: float
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """One token of the answer's text: the one that was chosen, and the likeliest ones, best first.
+
+    `offset` is where the token begins in the answer's text, in characters.
+    """
+
+    chosen: TokenCandidate
+    offset: int
+    top: tuple[TokenCandidate, ...] = ()
+
+
+class TokenChunk(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """One generated token, and what can be shown since the one before it.
+
+    `text` and `reasoning` are both empty while a character, a stop sequence, a marker or a tool call is incomplete.
+    Where both are there, the reasoning came first. `logprobs` are those of the tokens whose first character is in
+    `text`, in order: none, this token's, or several that were held back. Reasoning, markers and tool calls have none.
+    """
 
     task_id: str
     index: int
     token: int
     text: str
+    reasoning: str = ""
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
-class TaskFinished(msgspec.Struct, frozen=True, tag=True):
-    """Terminal. `text` is what was still held back."""
+class ToolCallChunk(msgspec.Struct, frozen=True, tag=True):
+    """One whole call of a tool. `index` counts the task's calls from 0, `arguments` is the JSON text of an object."""
+
+    task_id: str
+    index: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+class TaskFinished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Terminal. `text`, `reasoning` and `logprobs` are what was still held back, as in `TokenChunk`.
+
+    `finish_reason` is `tool_calls` when the answer ended by itself after at least one `ToolCallChunk`.
+    `stop_sequence` is the one of `SamplingParameters.stop` that ended the answer; then `finish_reason` is `stop`.
+    `reasoning_tokens` are those of `completion_tokens` that were spent on reasoning.
+    """
 
     task_id: str
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     text: str = ""
+    reasoning: str = ""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    stop_sequence: str | None = None
+    reasoning_tokens: int = 0
 
 
 class ErrorChunk(msgspec.Struct, frozen=True, tag=True):
@@ -209,6 +259,33 @@ class ErrorChunk(msgspec.Struct, frozen=True, tag=True):
     task_id: str
     incident: Incident
     tokens_emitted: int
+
+
+class StopReason(StrEnum):
+    """Why the supervisor stopped one task before its end, while its runners are fine."""
+
+    REQUEST_CANCELLED = "request_cancelled"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+
+class TaskStopped(msgspec.Struct, frozen=True, tag=True):
+    """Terminal, made by the supervisor: somebody cancelled the task by its id, or its time is over."""
+
+    task_id: str
+    reason: StopReason
+    message: str
+    tokens_emitted: int
+
+
+class TaskQueued(msgspec.Struct, frozen=True, tag=True):
+    """Made by the supervisor: an accepted task waits as number `position`, from 1, of `waiting` for a place.
+
+    Told when the position has changed, not more often than somebody can use it.
+    """
+
+    task_id: str
+    position: int
+    waiting: int
 
 
 class RunnerFailed(msgspec.Struct, frozen=True, tag=True):
@@ -229,12 +306,24 @@ RunnerEvent = (
     | TaskRejected
     | PrefillProgress
     | TokenChunk
+    | ToolCallChunk
     | TaskFinished
     | OutputEvent
     | TaskOutputEnded
 )
-TaskEvent = TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | ErrorChunk | OutputEvent
-TERMINAL_EVENTS = (TaskRejected, TaskFinished, ErrorChunk)
+TaskEvent = (
+    TaskAccepted
+    | TaskRejected
+    | PrefillProgress
+    | TokenChunk
+    | ToolCallChunk
+    | TaskFinished
+    | ErrorChunk
+    | TaskQueued
+    | TaskStopped
+    | OutputEvent
+)
+TERMINAL_EVENTS = (TaskRejected, TaskFinished, ErrorChunk, TaskStopped)
 Upward = RunnerEvent | RunnerTerminationError
 
 

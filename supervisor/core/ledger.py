@@ -17,6 +17,7 @@ from transports.messages import (
     TaskFinished,
     TaskRejected,
     TokenChunk,
+    ToolCallChunk,
 )
 from transports.output_events import OutputEvent, TaskLog, TaskStderr, TaskStdout
 
@@ -27,6 +28,8 @@ class OpenTask(msgspec.Struct):
     task_id: str
     accepted: bool = False
     tokens_emitted: int = 0
+    prefill_done: int = 0
+    prefill_total: int = 0
 
 
 class InFlightLedger:
@@ -46,6 +49,10 @@ class InFlightLedger:
         """The tasks in flight, oldest first."""
         return tuple(self._open)
 
+    def get(self, task_id: str) -> OpenTask | None:
+        """One task in flight, to look at; None when it is not open."""
+        return self._open.get(task_id)
+
     def open(self, task_id: str) -> None:
         """Start to account for a task.
 
@@ -61,7 +68,10 @@ class InFlightLedger:
         del self._open[task_id]
 
     def observe(
-        self, event: TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | TaskFinished | OutputEvent
+        self,
+        event: (
+            TaskAccepted | TaskRejected | PrefillProgress | TokenChunk | ToolCallChunk | TaskFinished | OutputEvent
+        ),
     ) -> bool:
         """Account for a runner's event; False when it came too late or out of order and must go nowhere."""
         task = self._open.get(event.task_id)
@@ -72,6 +82,8 @@ class InFlightLedger:
             task.accepted = True
         elif isinstance(event, TokenChunk):
             task.tokens_emitted += 1
+        elif isinstance(event, PrefillProgress):
+            task.prefill_done, task.prefill_total = event.done, event.total
         if isinstance(event, TERMINAL_EVENTS):
             del self._open[event.task_id]
         return True
@@ -83,7 +95,7 @@ class InFlightLedger:
                 return not task.accepted
             case TokenChunk():
                 return task.accepted and event.index == task.tokens_emitted
-            case PrefillProgress() | TaskFinished():
+            case PrefillProgress() | ToolCallChunk() | TaskFinished():
                 return task.accepted
             case TaskRejected() | ErrorChunk() | TaskStdout() | TaskStderr() | TaskLog():
                 return True

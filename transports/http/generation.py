@@ -4,13 +4,14 @@ A surface (OpenAI chat, Anthropic messages, Ollama and so on) is one adapter: it
 its own answer shape; everything between is shared.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from transports.http.errors import ApiError
 from transports.http.task_timing import TaskTiming
-from transports.messages import Prompt, SamplingParameters, TaskFinished
+from transports.messages import Prompt, SamplingParameters, TaskFinished, TokenLogprobs, ToolCallChunk
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -36,15 +37,53 @@ class AnswerIdentity(msgspec.Struct, frozen=True):
     timing: TaskTiming = msgspec.field(default_factory=TaskTiming)
 
 
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """An answer that ended well, in the order in which its parts are told: reasoning, text, calls.
+
+    All that was held back until the end is in it already. `logprobs` has one entry for each token of `text`, none
+    unless they were asked for.
+    """
+
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCallChunk, ...]
+    logprobs: tuple[TokenLogprobs, ...]
+    finished: TaskFinished
+
+
 class StreamWriter(Protocol):
-    """Writes one streamed answer as bytes. Pure but for what a task's timing says."""
+    """Writes one streamed answer as bytes. Pure but for what a task's timing says.
+
+    The order of calls: `opening`; any number of `reasoning`, `text`, `tool_call` and `keep_alive`; then `finish` or
+    `failure`, after which nothing is called. What was held back until the end has been written before `finish`.
+    """
 
     def opening(self, prompt_tokens: int) -> bytes:
         """Return what comes before the first token; may be empty. 0 tokens means: not known yet."""
         ...
 
-    def text(self, text: str) -> bytes:
-        """Return one piece of the answer.
+    def text(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> bytes:
+        """Return one piece of the answer, never empty unless it brings logprobs.
+
+        Args:
+            text: The piece.
+            logprobs: Of the tokens that begin in it; none unless the request asked for them.
+
+        Raises:
+            ApiError: The answer cannot go on.
+        """
+        ...
+
+    def reasoning(self, text: str) -> bytes:
+        """Return one piece, never empty, of what the model thinks before it answers.
+
+        Raises:
+            ApiError: The answer cannot go on.
+        """
+        ...
+
+    def tool_call(self, call: ToolCallChunk) -> bytes:
+        """Return one whole call of a tool; text and more calls may follow it.
 
         Raises:
             ApiError: The answer cannot go on.
@@ -56,7 +95,7 @@ class StreamWriter(Protocol):
         ...
 
     def finish(self, finished: TaskFinished) -> bytes:
-        """Return the normal end, text that was held back included.
+        """Return the normal end. The held-back text of `finished` has been written already.
 
         Raises:
             ApiError: The answer cannot end well.
@@ -86,6 +125,6 @@ class Surface(Protocol):
 
     def stream_writer(self, identity: AnswerIdentity) -> StreamWriter: ...
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
-        """Return the body of an answer that is not streamed; `text` includes what was held back."""
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
+        """Return the body of an answer that is not streamed."""
         ...

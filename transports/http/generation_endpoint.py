@@ -2,33 +2,22 @@
 
 import time
 from contextlib import AbstractAsyncContextManager
-from typing import assert_never
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from transports.http.answer_collector import AnswerCollector
 from transports.http.companions import run_beside, until_disconnect
-from transports.http.error_rows import error_of_incident, error_of_refusal, error_of_rejection
+from transports.http.error_rows import error_of_refusal
 from transports.http.errors import internal_error
 from transports.http.event_stream import EventStream
 from transports.http.gateway import Gateway, Refusal, TaskStream
-from transports.http.generation import AnswerIdentity, Generation, Surface
-from transports.http.held_text import HeldText
+from transports.http.generation import AnswerIdentity, Generation, Surface, WholeAnswer
 from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
-from transports.http.stream_answer import StreamAnswer, cancelled_error
+from transports.http.stream_answer import StreamAnswer
 from transports.http.task_timing import TaskTiming, TimedTask
-from transports.messages import (
-    ErrorChunk,
-    PrefillProgress,
-    TaskAccepted,
-    TaskEvent,
-    TaskFinished,
-    TaskRejected,
-    TokenChunk,
-)
-from transports.output_events import TaskLog, TaskStderr, TaskStdout
 
 
 class GenerationEndpoint:
@@ -80,8 +69,8 @@ class GenerationEndpoint:
         try:
             async with self._submit(generation, request_id) as stream:
                 timing.submitted()
-                text, finished = await self._collect(TimedTask(stream, timing))
-                return self._surface.whole(_identity(generation, stream, timing), text, finished)
+                answer = await self._collect(TimedTask(stream, timing))
+                return self._surface.whole(_identity(generation, stream, timing), answer)
         except Refusal as refusal:
             raise error_of_refusal(refusal) from refusal
 
@@ -90,50 +79,13 @@ class GenerationEndpoint:
             generation.model, generation.prompt, generation.sampling, request_id, metadata=generation.metadata
         )
 
-    async def _collect(self, stream: TaskStream) -> tuple[str, TaskFinished]:
-        whole = _WholeAnswer(self._limits)
+    async def _collect(self, stream: TaskStream) -> WholeAnswer:
+        collector = AnswerCollector(self._limits.max_answer_bytes)
         while events := await stream.take():
             for event in events:
-                if (finished := whole.handle(event)) is not None:
-                    return whole.text, finished
-        raise internal_error(whole.tokens)
-
-
-class _WholeAnswer:
-    """Collects the text of an answer that is not streamed."""
-
-    def __init__(self, limits: HttpLimits) -> None:
-        self._held = HeldText(limits.max_answer_bytes)
-        self.tokens = 0
-
-    @property
-    def text(self) -> str:
-        return self._held.text
-
-    def handle(self, event: TaskEvent) -> TaskFinished | None:
-        """Take one event; return the good end when this is it.
-
-        Raises:
-            ApiError: The task ended badly, or its answer is too long to be held.
-        """
-        match event:
-            case TokenChunk():
-                self.tokens += 1
-                self._held.add(event.text, self.tokens)
-            case TaskFinished():
-                if event.finish_reason == "cancelled":
-                    raise cancelled_error(self.tokens)
-                self._held.add(event.text, self.tokens)
-                return event
-            case TaskRejected():
-                raise error_of_rejection(event, self.tokens)
-            case ErrorChunk():
-                raise error_of_incident(event)
-            case TaskAccepted() | PrefillProgress() | TaskStdout() | TaskStderr() | TaskLog():
-                pass
-            case _:
-                assert_never(event)
-        return None
+                if (whole := collector.handle(event)) is not None:
+                    return whole
+        raise internal_error(collector.tokens)
 
 
 def _identity(generation: Generation, stream: TaskStream, timing: TaskTiming) -> AnswerIdentity:

@@ -26,7 +26,16 @@ class HeldText:
         Raises:
             ApiError: 500 when the answer is too long to be held; it tells `tokens_emitted`.
         """
-        self._held_bytes += len(text) * 4
+        self.hold(len(text), tokens_emitted)
+        self._pieces.append(text)
+
+    def hold(self, characters: int, tokens_emitted: int = 0) -> None:
+        """Count what is held beside the text, in the same bound.
+
+        Raises:
+            ApiError: As `add`.
+        """
+        self._held_bytes += characters * 4
         if self._held_bytes > self._max_bytes:
             raise ApiError(
                 500,
@@ -35,4 +44,3 @@ class HeldText:
                 "or ask for it as a stream of `/v1/chat/completions`.",
                 tokens_emitted=tokens_emitted,
             )
-        self._pieces.append(text)

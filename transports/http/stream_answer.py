@@ -8,7 +8,7 @@ Exactly one terminal event is written, and the normal end is written only for `T
 
 from typing import assert_never
 
-from transports.http.error_rows import error_of_incident, error_of_rejection
+from transports.http.error_rows import error_of_incident, error_of_rejection, error_of_stop
 from transports.http.errors import ApiError, internal_error
 from transports.http.generation import StreamWriter
 from transports.messages import (
@@ -17,8 +17,11 @@ from transports.messages import (
     TaskAccepted,
     TaskEvent,
     TaskFinished,
+    TaskQueued,
     TaskRejected,
+    TaskStopped,
     TokenChunk,
+    ToolCallChunk,
 )
 from transports.output_events import TaskLog, TaskStderr, TaskStdout
 
@@ -51,19 +54,30 @@ class StreamAnswer:
         match event:
             case TokenChunk():
                 self._tokens += 1
-                return self._open() + self._text(event.text)
+                return self._open() + self._pieces(event)
+            case ToolCallChunk():
+                opening = self._open()
+                try:
+                    return opening + self._writer.tool_call(event)
+                except ApiError as error:
+                    return opening + self._fail_here(error)
             case TaskAccepted():
                 self._prompt_tokens = event.prompt_tokens
                 return self._open()
             case PrefillProgress():
                 self._note = f"prefill {event.done}/{event.total}"
                 return self._open() + self.keep_alive()
+            case TaskQueued():
+                self._note = f"queued {event.position}/{event.waiting}"
+                return self.keep_alive() if self.opened else b""
             case TaskFinished():
                 return self._finish(event)
             case TaskRejected():
                 return self.fail(error_of_rejection(event, self._tokens))
             case ErrorChunk():
                 return self.fail(error_of_incident(event))
+            case TaskStopped():
+                return self.fail(error_of_stop(event))
             case TaskStdout() | TaskStderr() | TaskLog():
                 # For operators: what a runner prints may name paths and other people's prompts.
                 return b""
@@ -104,24 +118,30 @@ class StreamAnswer:
         self.opened = True
         return self._writer.opening(self._prompt_tokens)
 
-    def _text(self, text: str) -> bytes:
-        if not text:
-            return b""
+    def _pieces(self, event: TokenChunk | TaskFinished) -> bytes:
+        """What an event shows; none of it costs anything when it shows nothing."""
+        data = b""
         try:
-            return self._writer.text(text)
+            if event.reasoning:
+                data += self._writer.reasoning(event.reasoning)
+            if event.text or event.logprobs:
+                data += self._writer.text(event.text, event.logprobs)
         except ApiError as error:
-            return self._fail_here(error)
+            return data + self._fail_here(error)
+        return data
 
     def _finish(self, event: TaskFinished) -> bytes:
         if event.finish_reason == "cancelled":
             return self.fail(cancelled_error(self._tokens))
-        opening = self._open()
+        before = self._open() + self._pieces(event)
+        if self.ended:
+            return before
         try:
             last = self._writer.finish(event)
         except ApiError as error:
-            return opening + self._fail_here(error)
+            return before + self._fail_here(error)
         self.ended = True
-        return opening + last
+        return before + last
 
     def _fail_here(self, error: ApiError) -> bytes:
         error.tokens_emitted = self._tokens
@@ -132,7 +152,7 @@ def cancelled_error(tokens_emitted: int) -> ApiError:
     """Return the error for a task that was cancelled by somebody else than its client: its answer is not whole."""
     return ApiError(
         503,
-        "request_cancelled",
+        "service_stopping",
         "The task was cancelled before its answer was complete, because its runner group is stopping.",
         retryable=True,
         tokens_emitted=tokens_emitted,

@@ -106,7 +106,9 @@ def _error(client: RawClient, status: int) -> dict[str, Any]:
         ({"stop": [1]}, "stop[0]"),
         ({"n": 2}, "n"),
         ({"n": 0}, "n"),
-        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"tools": [1]}, "tools[0]"),
@@ -143,7 +145,8 @@ def test_a_long_input_is_not_echoed(client: RawClient) -> None:
         ({"prompt": "a", "best_of": 2}, "best_of"),
         ({"prompt": "a", "echo": True}, "echo"),
         ({"prompt": "a", "suffix": "x"}, "suffix"),
-        ({"prompt": "a", "logprobs": 0}, "logprobs"),
+        ({"prompt": "a", "logprobs": 6}, "logprobs"),
+        ({"prompt": "a", "logprobs": -1}, "logprobs"),
     ],
 )
 def test_completion_field(client: RawClient, fields: dict[str, Any], param: str) -> None:

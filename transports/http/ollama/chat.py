@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.ollama.lines import MEDIA_TYPE, LineWriter, TextShape, whole_object
 from transports.http.ollama.request import OllamaFields, generation_of
 from transports.http.request_body import decode_body, refuse_unsupported
 from transports.http.turns import check_role, checked_conversation
-from transports.messages import ChatPrompt, TaskFinished
+from transports.messages import ChatPrompt
 
 ROLES = ("system", "user", "assistant")
 
@@ -51,9 +51,9 @@ class OllamaChatSurface:
         """Return the writer of one streamed answer."""
         return LineWriter(identity, _SHAPE)
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return the answer as one object."""
-        return whole_object(identity, _SHAPE, text, finished)
+        return whole_object(identity, _SHAPE, answer.reasoning + answer.text, answer.finished)
 
 
 def _template_message(param: str, message: Message) -> dict[str, Any]:

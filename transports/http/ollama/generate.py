@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 
 from transports.http.errors import invalid_request
-from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.ollama.lines import MEDIA_TYPE, LineWriter, TextShape, whole_object
 from transports.http.ollama.request import OllamaFields, generation_of
 from transports.http.request_body import decode_body, refuse_unsupported
-from transports.messages import ChatPrompt, Prompt, TaskFinished, TextPrompt
+from transports.messages import ChatPrompt, Prompt, TextPrompt
 
 _SHAPE = TextShape(b'"response":', b"")
 
@@ -51,9 +51,9 @@ class OllamaGenerateSurface:
         """Return the writer of one streamed answer."""
         return LineWriter(identity, _SHAPE)
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return the answer as one object."""
-        return whole_object(identity, _SHAPE, text, finished)
+        return whole_object(identity, _SHAPE, answer.reasoning + answer.text, answer.finished)
 
 
 def _prompt_of(request: GenerateRequest) -> Prompt:

@@ -1,13 +1,14 @@
 """Ollama's stream of JSON lines, and the object that it adds up to."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from transports.http.errors import ApiError
+from transports.http.errors import ApiError, internal_error
 from transports.http.generation import AnswerIdentity
 from transports.http.json_line import encode_line
 from transports.http.ollama.errors import error_object
-from transports.messages import TaskFinished
+from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -38,9 +39,23 @@ class LineWriter:
         del prompt_tokens
         return b""
 
-    def text(self, text: str) -> bytes:
+    def text(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> bytes:
         """Return one line of text."""
+        del logprobs
         return self._before_text + encode_line(text) + self._after_text
+
+    def reasoning(self, text: str) -> bytes:
+        """Return it as text."""
+        return self.text(text)
+
+    def tool_call(self, call: ToolCallChunk) -> bytes:
+        """Refuse: this surface offers no tools to a model.
+
+        Raises:
+            ApiError: Always.
+        """
+        del call
+        raise internal_error()
 
     def keep_alive(self, note: str) -> bytes:
         """Return a line without text: the format has no comments, and clients stumble over empty lines."""
@@ -48,9 +63,8 @@ class LineWriter:
         return self.text("")
 
     def finish(self, finished: TaskFinished) -> bytes:
-        """Return held-back text and the line that says `done`."""
-        held_back = self.text(finished.text) if finished.text else b""
-        return held_back + whole_object(self._identity, self._shape, "", finished) + b"\n"
+        """Return the line that says `done`."""
+        return whole_object(self._identity, self._shape, "", finished) + b"\n"
 
     def failure(self, error: ApiError, request_id: str) -> bytes:
         """Return the line with `error`, on which Ollama's clients raise; none says `done: true`."""

@@ -5,21 +5,16 @@ from typing import Any
 import msgspec
 
 from transports.http.errors import invalid_request
-from transports.http.generation import AnswerIdentity, Generation, StreamWriter
-from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
+from transports.http.openai.chat_answer import ChatChunkWriter, choice_of
+from transports.http.openai.chunks import usage_of
+from transports.http.openai.logprobs import chat_logprobs_asked
 from transports.http.openai.messages import Message, template_messages
 from transports.http.openai.metadata import metadata_of
 from transports.http.openai.sampling import SamplingFields, include_usage_of, sampling_of
-from transports.http.request_body import check_free_form, decode_body, refuse_unsupported
+from transports.http.request_body import check_free_form, decode_body
 from transports.http.server_sent_events import MEDIA_TYPE
-from transports.messages import ChatPrompt, TaskFinished
-
-_SHAPE = ChoiceShape(
-    before_text=b'{"index":0,"delta":{"content":',
-    after_text=b'},"logprobs":null,"finish_reason":',
-    empty=b'{"index":0,"delta":{},"logprobs":null,"finish_reason":',
-    opening=b'{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":',
-)
+from transports.messages import ChatPrompt
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -60,7 +55,7 @@ class ChatSurface:
                 tools=_tools_of(request),
                 template_arguments=_template_arguments_of(request),
             ),
-            sampling=sampling_of(request),
+            sampling=sampling_of(request, chat_logprobs_asked(request.logprobs, request.top_logprobs)),
             stream=bool(request.stream),
             include_usage=include_usage_of(request),
             metadata=metadata_of(request.metadata),
@@ -68,20 +63,18 @@ class ChatSurface:
 
     def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:
         """Return the writer of one streamed answer."""
-        return ChunkWriter(identity, _answer_id(identity), "chat.completion.chunk", _SHAPE)
+        return ChatChunkWriter(identity, _answer_id(identity))
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return a `chat.completion`."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finished.finish_reason}
         return self._encoder.encode(
             {
                 "id": _answer_id(identity),
                 "object": "chat.completion",
                 "created": identity.created,
                 "model": identity.model,
-                "choices": [choice],
-                "usage": usage_of(finished),
+                "choices": [choice_of(answer)],
+                "usage": usage_of(answer.finished),
             }
         )
 
@@ -91,7 +84,6 @@ def _answer_id(identity: AnswerIdentity) -> str:
 
 
 def _check_features(request: ChatRequest) -> None:
-    refuse_unsupported({"logprobs": request.logprobs, "top_logprobs": request.top_logprobs})
     if request.response_format is not None and request.response_format.type != "text":
         raise invalid_request(
             "response_format",

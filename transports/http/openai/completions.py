@@ -3,19 +3,21 @@
 import msgspec
 
 from transports.http.errors import invalid_request
-from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.openai.chunks import ChoiceShape, ChunkWriter, usage_of
+from transports.http.openai.logprobs import completion_logprobs, completion_logprobs_asked
 from transports.http.openai.metadata import metadata_of
 from transports.http.openai.sampling import SamplingFields, include_usage_of, sampling_of
 from transports.http.request_body import decode_body, refuse_unsupported
 from transports.http.server_sent_events import MEDIA_TYPE
-from transports.messages import TaskFinished, TextPrompt, TokenPrompt
+from transports.messages import TextPrompt, TokenPrompt
 
 _MAX_TOKEN_ID = 2**31 - 1
 
 _SHAPE = ChoiceShape(
     before_text=b'{"index":0,"text":',
-    after_text=b',"logprobs":null,"finish_reason":',
+    after_text=b',"logprobs":',
+    logprobs=completion_logprobs,
     empty=b'{"index":0,"text":"","logprobs":null,"finish_reason":',
     opening=None,
 )
@@ -45,13 +47,11 @@ class CompletionSurface:
         request = decode_body(self._decoder, body)
         if request.best_of is not None and request.best_of != 1:
             raise invalid_request("best_of", f"`best_of` is {request.best_of}; only 1 is supported. Leave it out.")
-        if request.logprobs is not None:
-            raise invalid_request("logprobs", "`logprobs` is not supported by this server. Leave it out.")
         refuse_unsupported({"suffix": request.suffix, "echo": request.echo})
         return Generation(
             model=request.model,
             prompt=_prompt_of(request.prompt),
-            sampling=sampling_of(request),
+            sampling=sampling_of(request, completion_logprobs_asked(request.logprobs)),
             stream=bool(request.stream),
             include_usage=include_usage_of(request),
             metadata=metadata_of(request.metadata),
@@ -61,9 +61,15 @@ class CompletionSurface:
         """Return the writer of one streamed answer."""
         return ChunkWriter(identity, _answer_id(identity), "text_completion", _SHAPE)
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return a `text_completion`."""
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finished.finish_reason}
+        finished = answer.finished
+        choice = {
+            "index": 0,
+            "text": answer.reasoning + answer.text,
+            "logprobs": completion_logprobs(answer.logprobs) if answer.logprobs else None,
+            "finish_reason": finished.finish_reason,
+        }
         return self._encoder.encode(
             {
                 "id": _answer_id(identity),

@@ -1,13 +1,14 @@
 """The Responses API's stream of numbered events, and the response that it adds up to."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from transports.http.errors import ApiError
+from transports.http.errors import ApiError, internal_error
 from transports.http.generation import AnswerIdentity
 from transports.http.held_text import HeldText
 from transports.http.json_line import encode_line
 from transports.http.server_sent_events import sse_comment, sse_event
-from transports.messages import TaskFinished
+from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
 
 
 class ResponseEventWriter:
@@ -37,25 +38,38 @@ class ResponseEventWriter:
             )
         )
 
-    def text(self, text: str) -> bytes:
+    def text(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> bytes:
         """Return one delta.
 
         Raises:
             ApiError: The answer is too long to be repeated at its end.
         """
+        del logprobs
         self._held.add(text)
         return self._event("response.output_text.delta", **self._place, delta=text, logprobs=[])
+
+    def reasoning(self, text: str) -> bytes:
+        """Return it as text."""
+        return self.text(text)
+
+    def tool_call(self, call: ToolCallChunk) -> bytes:
+        """Refuse: this surface offers no tools to a model.
+
+        Raises:
+            ApiError: Always.
+        """
+        del call
+        raise internal_error()
 
     def keep_alive(self, note: str) -> bytes:
         """Return a comment of the event stream: clients skip it."""
         return sse_comment(note)
 
     def finish(self, finished: TaskFinished) -> bytes:
-        """Return held-back text, and the events that end the part, the message and the response."""
-        held_back = self.text(finished.text) if finished.text else b""
+        """Return the events that end the part, the message and the response."""
         text = self._held.text
         response = response_of(self._identity, text, finished)
-        return held_back + b"".join(
+        return b"".join(
             (
                 self._event("response.output_text.done", **self._place, text=text, logprobs=[]),
                 self._event("response.content_part.done", **self._place, part=_part(text)),

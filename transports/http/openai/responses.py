@@ -6,7 +6,7 @@ import msgspec
 
 from transports.http import sampling_rules as rules
 from transports.http.errors import invalid_request
-from transports.http.generation import AnswerIdentity, Generation, StreamWriter
+from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.limits import HttpLimits
 from transports.http.openai.metadata import metadata_of
 from transports.http.openai.response_events import ResponseEventWriter, response_of
@@ -14,7 +14,7 @@ from transports.http.request_body import decode_body, refuse_unsupported
 from transports.http.server_sent_events import MEDIA_TYPE
 from transports.http.text_parts import ContentPart, text_of
 from transports.http.turns import check_role
-from transports.messages import ChatPrompt, SamplingParameters, TaskFinished
+from transports.messages import ChatPrompt, SamplingParameters
 
 ROLES = ("user", "assistant", "system", "developer")
 _TEXT_PARTS = ("input_text", "output_text")
@@ -126,9 +126,9 @@ class ResponsesSurface:
         """Return the writer of one streamed answer."""
         return ResponseEventWriter(identity, self._limits.max_answer_bytes)
 
-    def whole(self, identity: AnswerIdentity, text: str, finished: TaskFinished) -> bytes:
+    def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return a `response`."""
-        return self._encoder.encode(response_of(identity, text, finished))
+        return self._encoder.encode(response_of(identity, answer.reasoning + answer.text, answer.finished))
 
 
 def _check_features(request: ResponsesRequest) -> None:

@@ -42,8 +42,12 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     ignore_eos: bool | None = None
 
 
-def sampling_of(fields: SamplingFields) -> SamplingParameters:
+def sampling_of(fields: SamplingFields, logprobs: int | None) -> SamplingParameters:
     """Return how tokens are chosen, with OpenAI's and vLLM's defaults.
+
+    Args:
+        fields: Of the request.
+        logprobs: How many the endpoint was asked for; see `SamplingParameters`.
 
     Raises:
         ApiError: 400 naming the first field that is out of its range.
@@ -65,6 +69,7 @@ def sampling_of(fields: SamplingFields) -> SamplingParameters:
         seed=rules.seed_of("seed", fields.seed),
         stop=rules.stop_of("stop", fields.stop),
         ignore_eos=bool(fields.ignore_eos),
+        logprobs=logprobs,
     )
 
 
