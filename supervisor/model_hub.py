@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from supervisor.model_error import EX_UNAVAILABLE, ModelSourceError
-from supervisor.model_hub_progress import PercentReporter, silent_bar_class
+from supervisor.model_hub_progress import BytesListener, PercentReporter, silent_bar_class
 
 # What mlx-lm reads. Python files are left out: a model's own code is never run.
 NEEDED_FILES = ("*.json", "model*.safetensors", "tokenizer.model", "*.tiktoken", "tiktoken.model", "*.txt", "*.jinja")
@@ -22,7 +22,9 @@ REACH_TIMEOUT_S = 10.0
 _LOCAL_INSTEAD = "Check the network, or give the path of a model folder"
 
 
-def fetch_from_hub(repository: str, *, offline: bool, progress: Callable[[str], None]) -> Path:
+def fetch_from_hub(
+    repository: str, *, offline: bool, progress: Callable[[str], None], on_bytes: BytesListener | None = None
+) -> Path:
     """Make sure that a repository's needed files are in the local cache. Blocks for as long as the download takes.
 
     When the hub cannot be reached within `REACH_TIMEOUT_S`, a complete cached copy is used and `progress` says so.
@@ -31,6 +33,7 @@ def fetch_from_hub(repository: str, *, offline: bool, progress: Callable[[str], 
         repository: `owner/model`.
         offline: Use the cache only.
         progress: Called with one line per step, at most once per percent, from any thread.
+        on_bytes: Told how many bytes are there, in place of the lines about percents.
 
     Returns:
         The folder of the snapshot.
@@ -42,7 +45,7 @@ def fetch_from_hub(repository: str, *, offline: bool, progress: Callable[[str], 
         return _cached(repository, "the network is not to be used", "Allow the network once, so that it is downloaded")
     unreachable = _reach(repository)
     if unreachable is None:
-        return _download(repository, progress)
+        return _download(repository, progress, on_bytes)
     folder = _cached(repository, unreachable, _LOCAL_INSTEAD)
     progress(f"{repository}: {unreachable}; using the copy in the local cache")
     return folder
@@ -91,7 +94,7 @@ def _reach(repository: str) -> str | None:
     return None
 
 
-def _download(repository: str, progress: Callable[[str], None]) -> Path:
+def _download(repository: str, progress: Callable[[str], None], on_bytes: BytesListener | None) -> Path:
     from huggingface_hub.errors import RepositoryNotFoundError  # noqa: PLC0415
 
     snapshot_download = _snapshot_download()
@@ -105,7 +108,7 @@ def _download(repository: str, progress: Callable[[str], None]) -> Path:
         _require_space(repository, sum(missing))
         if missing:
             progress(f"{repository}: downloading {len(missing)} files, {_human(sum(missing))}")
-        bar = silent_bar_class(PercentReporter(repository, sum(missing), progress))
+        bar = silent_bar_class(PercentReporter(repository, sum(missing), progress, on_bytes))
         folder = Path(snapshot_download(repository, allow_patterns=patterns, tqdm_class=bar))
     except ModelSourceError:
         raise

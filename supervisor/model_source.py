@@ -10,6 +10,7 @@ import msgspec
 from supervisor.model_error import EX_UNAVAILABLE, EX_USAGE, ModelSourceError
 from supervisor.model_folder import check_model_folder
 from supervisor.model_hub import fetch_from_hub
+from supervisor.model_hub_progress import BytesListener
 
 __all__ = ["BUILT_IN_MODEL", "ModelSourceError", "ResolvedModel", "resolve_model"]
 
@@ -27,7 +28,13 @@ class ResolvedModel(msgspec.Struct, frozen=True):
     path: Path
 
 
-def resolve_model(name: str, *, offline: bool = False, progress: Callable[[str], None] | None = None) -> ResolvedModel:
+def resolve_model(
+    name: str,
+    *,
+    offline: bool = False,
+    progress: Callable[[str], None] | None = None,
+    on_bytes: BytesListener | None = None,
+) -> ResolvedModel:
     """Find, check and if need be download a model. Blocks: call it from a worker thread.
 
     `tiny` is the built-in model; a name that is a folder is that folder; any other name is a repository on the
@@ -37,6 +44,7 @@ def resolve_model(name: str, *, offline: bool = False, progress: Callable[[str],
         name: What the operator wrote.
         offline: Never use the network; a repository must be in the local cache.
         progress: Called with one line per step of a download, at most once per percent, from any thread.
+        on_bytes: Told how many bytes are there, in place of the lines about percents.
 
     Raises:
         ModelSourceError: The model cannot be used; says why and what to do.
@@ -47,7 +55,7 @@ def resolve_model(name: str, *, offline: bool = False, progress: Callable[[str],
     if folder is not None:
         return ResolvedModel(folder.name, check_model_folder(name, folder))
     _require_repository_name(name)
-    snapshot = fetch_from_hub(name, offline=offline, progress=progress or _silent)
+    snapshot = fetch_from_hub(name, offline=offline, progress=progress or _silent, on_bytes=on_bytes)
     return ResolvedModel(name, check_model_folder(name, snapshot))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from supervisor.cli.command_groups import GroupedCommands
 from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
@@ -21,10 +22,12 @@ from supervisor.exit_code import ExitCode
 from supervisor.settings_sources import SettingsError
 from supervisor.version import version as installed_version
 
+PROGRAM = "ringwarden"
 _USAGE_OF_TYPER = 2
 
 app = typer.Typer(
-    name="ringwarden",
+    name=PROGRAM,
+    cls=GroupedCommands,
     help="Keeps a model that runs on several ranks serving, and says why when it does not.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -178,7 +181,8 @@ def main() -> int:
     from supervisor.cli.terminal import complain  # noqa: PLC0415
 
     try:
-        outcome = app(standalone_mode=False)
+        # Named here, so that `python -m` and a path give the same help and the same completion.
+        outcome = app(prog_name=PROGRAM, standalone_mode=False)
     except CommandError as problem:
         complain(str(problem), problem.remedy)
         return problem.exit_code

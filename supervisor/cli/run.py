@@ -10,6 +10,7 @@ from pathlib import Path
 from diagnostics.incident import Incident
 from supervisor.cli.errors import CommandError
 from supervisor.cli.run_verdict import verdict_text
+from supervisor.colour import wants_colour
 from supervisor.core.program_group import RestartWhen
 from supervisor.exit_code import ExitCode
 from supervisor.hostfile import HostfileError
@@ -128,7 +129,7 @@ def _refusal(program: str, problem: OSError) -> tuple[str, str, ExitCode]:
 
 
 def _colour(stream: StreamName) -> bool:
-    return os.isatty(STDOUT if stream == "stdout" else STDERR) and not os.environ.get("NO_COLOR")
+    return wants_colour(os.environ, on_terminal=os.isatty(STDOUT if stream == "stdout" else STDERR))
 
 
 def _open_standard_streams() -> None:

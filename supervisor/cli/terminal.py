@@ -1,10 +1,13 @@
 """Writing to a terminal, or to a pipe, which never gets colours, wraps or control characters."""
 
+import os
 import sys
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
+
+from supervisor.colour import wants_colour
 
 WIDTH_WHEN_PIPED = 200
 
@@ -16,14 +19,15 @@ class QuietConsole(Console):
         raise BrokenPipeError
 
 
-def console(stream: TextIO | None = None) -> Console:
-    """Return a console on standard output, or on `stream`. Only a terminal gets colours (`NO_COLOR` is obeyed)."""
+def console(stream: TextIO | None = None, kind: type[QuietConsole] = QuietConsole) -> QuietConsole:
+    """Return a console on standard output, or on `stream`, coloured as `supervisor.colour` says."""
     target = sys.stdout if stream is None else stream
     on_terminal = target.isatty()
-    return QuietConsole(
+    coloured = wants_colour(os.environ, on_terminal=on_terminal)
+    return kind(
         file=target,
         force_terminal=on_terminal,
-        color_system="auto" if on_terminal else None,
+        color_system=None if not coloured else "auto" if on_terminal else "standard",
         width=None if on_terminal else WIDTH_WHEN_PIPED,
         highlight=False,
         markup=False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.cli.errors import CommandError
-from supervisor.cli.terminal import announce
+from supervisor.cli.start_screen import start_display
 from supervisor.exit_code import ExitCode
 from supervisor.settings_resolution import load_settings
 from supervisor.settings_sources import found_config
@@ -32,7 +32,8 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     from transports.http.listening import CannotListen  # noqa: PLC0415
 
     try:
-        return run_head(settings, announce) if settings.nodes else run_daemon(settings, announce)
+        with start_display() as display:
+            return run_head(settings, display) if settings.nodes else run_daemon(settings, display)
     except BusCannotListen as problem:
         where = f"{settings.bus_host}:{settings.bus_port}"
         message = f"nodes cannot be listened for on {where}: {problem.strerror or problem}"

@@ -69,7 +69,7 @@ def test_wrong_usage_exits_64(arguments: list[str], words: list[str]):
 def test_no_command_shows_the_help_and_exits_64():
     outcome = ringwarden()
     assert outcome.returncode == 64
-    assert "Commands:" in outcome.stdout
+    assert "Serve:\n" in outcome.stdout
 
 
 def test_help_and_version_exit_0():
