@@ -1,20 +1,17 @@
-"""Anthropic's stream of named events, and the message that it adds up to."""
+"""Anthropic's stream of named events: a message, and in it one content block after the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transports.http.anthropic.errors import error_object
+from transports.http.anthropic.message import empty_block, message_of, stop_of, usage_of
 from transports.http.errors import ApiError
 from transports.http.generation import AnswerIdentity
 from transports.http.json_line import encode_line
+from transports.http.leading_space import LeadingSpace
 from transports.http.server_sent_events import sse_event
-from transports.messages import TaskFinished
+from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
 
-# Which stop sequence ended an answer is not known here, so that is told as an ordinary end.
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
-
-_DELTA = (
-    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":'
-)
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
@@ -27,34 +24,53 @@ class EventWriter:
 
     def __init__(self, identity: AnswerIdentity) -> None:
         self._identity = identity
+        self._index = -1
+        self._open_kind: str | None = None
+        self._before_delta = b""
+        self._space = LeadingSpace()
 
     def opening(self, prompt_tokens: int) -> bytes:
-        """Return the start of the message and of its only content block."""
-        message = _message(self._identity, [], None, prompt_tokens, 0)
-        block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-        return sse_event("message_start", {"type": "message_start", "message": message}) + sse_event(
-            "content_block_start", block
-        )
+        """Return the start of the message."""
+        message = message_of(self._identity, [], None, prompt_tokens)
+        return sse_event("message_start", {"type": "message_start", "message": message})
 
-    def text(self, text: str) -> bytes:
-        """Return one delta."""
-        return _DELTA + encode_line(text) + b"}}\n\n"
+    def text(self, text: str, logprobs: Sequence[TokenLogprobs] = ()) -> bytes:
+        """Return one delta of a text block, which is begun if need be."""
+        del logprobs
+        return self._text(self._space.push(text))
+
+    def reasoning(self, text: str) -> bytes:
+        """Return one delta of a thinking block, which is begun if need be."""
+        self._space.interrupt(by_call=False)
+        return self._delta("thinking", "thinking_delta", text)
+
+    def tool_call(self, call: ToolCallChunk) -> bytes:
+        """Return a whole block, its input in one delta."""
+        self._space.interrupt(by_call=True)
+        block: dict[str, Any] = {"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": call.arguments}
+        started = self._start("tool_use", block)
+        event = {"type": "content_block_delta", "index": self._index, "delta": delta}
+        return started + sse_event("content_block_delta", event) + self._stop()
 
     def keep_alive(self, note: str) -> bytes:
         """Return a ping, with the note as a comment of the event stream."""
         return f": {note}\n".encode("ascii") + _PING
 
     def finish(self, finished: TaskFinished) -> bytes:
-        """Return held-back text, and the events that end the block and the message."""
+        """Return the events that end the block and the message; one without any block gets an empty one."""
+        reason, sequence = stop_of(self._identity, finished)
         delta = {
             "type": "message_delta",
-            "delta": {"stop_reason": _STOP_REASONS[finished.finish_reason], "stop_sequence": None},
-            "usage": _usage(finished.prompt_tokens, finished.completion_tokens),
+            "delta": {"stop_reason": reason, "stop_sequence": sequence},
+            "usage": usage_of(finished.prompt_tokens, finished.completion_tokens),
         }
-        held_back = self.text(finished.text) if finished.text else b""
+        last = self._text(self._space.flush())
+        if self._index < 0:
+            last = self._start("text", empty_block("text"))
         return (
-            held_back
-            + sse_event("content_block_stop", {"type": "content_block_stop", "index": 0})
+            last
+            + self._stop()
             + sse_event("message_delta", delta)
             + sse_event("message_stop", {"type": "message_stop"})
         )
@@ -63,37 +79,28 @@ class EventWriter:
         """Return the `error` event, on which Anthropic's clients raise; no `message_stop` may follow it."""
         return sse_event("error", error_object(error, request_id))
 
+    def _text(self, text: str) -> bytes:
+        return self._delta("text", "text_delta", text) if text else b""
 
-def message_of(identity: AnswerIdentity, text: str, finished: TaskFinished) -> dict[str, Any]:
-    """Return the whole `message`."""
-    content = [{"type": "text", "text": text}]
-    stop_reason = _STOP_REASONS[finished.finish_reason]
-    return _message(identity, content, stop_reason, finished.prompt_tokens, finished.completion_tokens)
+    def _delta(self, kind: str, delta_kind: str, text: str) -> bytes:
+        started = b""
+        if self._open_kind != kind:
+            started = self._start(kind, empty_block(kind))
+            opened = {"type": "content_block_delta", "index": self._index, "delta": {"type": delta_kind}}
+            # One JSON encoding per token: that of its text.
+            unfinished = encode_line(opened)[:-2] + b',"' + kind.encode() + b'":'
+            self._before_delta = b"event: content_block_delta\ndata: " + unfinished
+        return started + self._before_delta + encode_line(text) + b"}}\n\n"
 
+    def _start(self, kind: str, block: dict[str, Any]) -> bytes:
+        stopped = self._stop()
+        self._index += 1
+        self._open_kind = kind
+        event = {"type": "content_block_start", "index": self._index, "content_block": block}
+        return stopped + sse_event("content_block_start", event)
 
-def _message(
-    identity: AnswerIdentity,
-    content: list[dict[str, Any]],
-    stop_reason: str | None,
-    prompt_tokens: int,
-    completion_tokens: int,
-) -> dict[str, Any]:
-    return {
-        "id": f"msg_{identity.task_id}",
-        "type": "message",
-        "role": "assistant",
-        "model": identity.model,
-        "content": content,
-        "stop_reason": stop_reason,
-        "stop_sequence": None,
-        "usage": _usage(prompt_tokens, completion_tokens),
-    }
-
-
-def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
-    return {
-        "input_tokens": prompt_tokens,
-        "output_tokens": completion_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-    }
+    def _stop(self) -> bytes:
+        if self._open_kind is None:
+            return b""
+        self._open_kind = None
+        return sse_event("content_block_stop", {"type": "content_block_stop", "index": self._index})
