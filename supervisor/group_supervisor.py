@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from diagnostics.incident import DeathCertificate, Incident
 from supervisor.capture.captures import Captures
 from supervisor.core import group_messages as machine
+from supervisor.core.deadlines import Deadline
 from supervisor.core.group import Group
-from supervisor.core.task_statistics import TaskStatistics
 from supervisor.current_incident import CurrentIncident
 from supervisor.generation_start import CannotPlace, CannotStart, GenerationStarter
 from supervisor.group_ranks import GroupRanks, over_nodes
@@ -29,12 +29,7 @@ from supervisor.stall_watch import StallWatch
 from supervisor.start_watch import StartWatch
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
-from transports.messages import (
-    ModelFacts,
-    Prompt,
-    SamplingParameters,
-    StartTask,
-)
+from transports.messages import ModelFacts, Prompt, SamplingParameters, StartTask
 
 _STOPPED_MEANWHILE = "The group was stopped while it started."
 
@@ -63,7 +58,7 @@ class GroupSupervisor:
         self.group = group
         self.runners = GroupRanks()
         self._captures = Captures(observation or Observation(run_id=""), model=spec.model_id)
-        self.tasks = GroupTasks(self._captures, TaskStatistics(spec.max_concurrent_tasks))
+        self.tasks = GroupTasks(self._captures, spec.max_concurrent_tasks, self.runners.cancel_task)
         self._stalls = StallWatch(
             spec.stall_timeout_s, self.runners, floor_s=spec.stall_floor_s, start_limit_s=spec.start_stall_timeout_s
         )
@@ -91,7 +86,7 @@ class GroupSupervisor:
             self._task_group = task_group
             task_group.start_soon(self._stalls.watch)
             task_group.start_soon(self._starts.watch)
-            task_group.start_soon(self._captures.run)
+            task_group.start_soon(self.tasks.run)
             task_group.start_soon(self._begin)
             await self._keep_deadlines()
             task_group.cancel_scope.cancel()
@@ -130,15 +125,18 @@ class GroupSupervisor:
         prompt: Prompt,
         sampling: SamplingParameters,
         metadata: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
     ) -> BufferedTaskStream:
         """Give a task to rank 0 and wake the others for it. The group must be ready. No runner sees the metadata.
+
+        When the deadline comes, the task ends as stopped.
 
         Raises:
             ObserverFailed: An observer does not let it begin.
             ChannelFull: When a runner leaves too many commands unread.
             FrameViolation: When the task is larger than a frame.
         """
-        stream = self.tasks.open(wanted_id, self.group.generation, metadata or {})
+        stream = self.tasks.open(wanted_id, self.group.generation, metadata or {}, deadline)
         try:
             self.runners.start_task(StartTask(stream.task_id, prompt, sampling))
         except Exception as exc:

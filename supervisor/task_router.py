@@ -3,15 +3,18 @@
 from collections.abc import Callable
 
 from diagnostics.incident import Incident
-from supervisor.core.ledger import InFlightLedger
+from supervisor.core.ledger import InFlightLedger, OpenTask
 from supervisor.core.task_statistics import RunnerTaskNews
 from supervisor.task_stream import BufferedTaskStream
 from transports.messages import (
     ErrorChunk,
     PrefillProgress,
+    StopReason,
     TaskAccepted,
     TaskFinished,
+    TaskQueued,
     TaskRejected,
+    TaskStopped,
     TokenChunk,
     ToolCallChunk,
 )
@@ -29,7 +32,7 @@ RUNNER_TASK_EVENTS = (
     TaskFinished,
     *OUTPUT_EVENTS,
 )
-TerminalEvent = TaskFinished | TaskRejected | ErrorChunk
+TerminalEvent = TaskFinished | TaskRejected | ErrorChunk | TaskStopped
 
 
 def _nobody(news: RunnerTaskNews) -> None:
@@ -60,9 +63,17 @@ class TaskRouter:
         self._on_news = on_news
         self._ledger = InFlightLedger()
         self._streams: dict[str, BufferedTaskStream] = {}
+        self._stopped: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._ledger)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._ledger
+
+    def get(self, task_id: str) -> OpenTask | None:
+        """One task in flight, to look at."""
+        return self._ledger.get(task_id)
 
     def open(self, wanted_id: str) -> BufferedTaskStream:
         """Open a task. Its id is the wanted one, made unique: clients may send the same request id twice at once."""
@@ -78,17 +89,34 @@ class TaskRouter:
         if not self._ledger.observe(event):
             return True
         if isinstance(event, TaskRejected | TaskFinished):
-            self._end(self._on_end(event))
+            self._end(event)
             return True
-        if not isinstance(event, OUTPUT_EVENTS):
-            self._on_news(event)
         stream = self._streams.get(event.task_id)
-        if stream is None:
-            return True
-        going_on = stream.put(event)
+        going_on = stream is None or stream.put(event)
         if not going_on:
             del self._streams[event.task_id]
+        if isinstance(event, (TaskAccepted, PrefillProgress, TokenChunk)):
+            self._on_news(event)
         return going_on
+
+    def tell(self, event: TaskQueued) -> None:
+        """Tell a task's listener where it stands."""
+        stream = self._streams.get(event.task_id)
+        if stream is not None:
+            stream.put(event)
+
+    def stop(self, task_id: str, reason: StopReason, message: str) -> TaskStopped | None:
+        """End a task for its listener now, and return that end; its runner, still at it, has to be told to cancel it.
+
+        None when nobody listens to such a task.
+        """
+        stream, task = self._streams.pop(task_id, None), self._ledger.get(task_id)
+        if stream is None or task is None:
+            return None
+        self._stopped.add(task_id)
+        stopped = TaskStopped(task_id, reason, message, task.tokens_emitted)
+        stream.put(self._on_end(stopped))
+        return stopped
 
     def withdraw(self, task_id: str) -> None:
         """Take back an `open` whose task could not be given to a runner."""
@@ -103,9 +131,13 @@ class TaskRouter:
     def fail_all(self, incident: Incident) -> None:
         """End every open task with `incident`."""
         for chunk in self._ledger.fail_all(incident):
-            self._end(self._on_end(chunk))
+            self._end(chunk)
 
     def _end(self, event: TerminalEvent) -> None:
+        if event.task_id in self._stopped:
+            self._stopped.discard(event.task_id)
+            return
+        event = self._on_end(event)
         stream = self._streams.pop(event.task_id, None)
         if stream is not None:
             stream.put(event)

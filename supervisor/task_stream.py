@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from transports.messages import TERMINAL_EVENTS, RejectionCode, TaskEvent, TaskRejected
+from transports.messages import TERMINAL_EVENTS, RejectionCode, TaskEvent, TaskQueued, TaskRejected
 from transports.output_events import OUTPUT_EVENTS, OutputEvent, TaskLog
 
 _EVENT_BYTES = 64
@@ -48,6 +48,8 @@ class BufferedTaskStream:
         ):
             message = f"the client left {self._max_buffered_events} events unread; read the stream faster"
             event = TaskRejected(self._task_id, RejectionCode.TASK_FAILED, message)
+        if isinstance(event, TaskQueued) and self._buffer and isinstance(self._buffer[-1], TaskQueued):
+            self._buffer.pop()  # Only the newest position means anything.
         self._buffer.append(event)
         self._arrived.set()
         self.ended = isinstance(event, TERMINAL_EVENTS)

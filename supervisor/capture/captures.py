@@ -13,7 +13,7 @@ from supervisor.capture.tags import tags_of
 from supervisor.capture.task_capture import STREAMS, CaptureLimits, Reached, TaskCapture, ended_record
 from supervisor.journal.records import TaskOutcome, TaskRecord
 from supervisor.observation import Observation, ObserverFailed, first_failure, observed_run
-from transports.messages import ErrorChunk, TaskAccepted, TaskFinished, TaskRejected
+from transports.messages import ErrorChunk, TaskAccepted, TaskFinished, TaskRejected, TaskStopped
 from transports.output_events import OutputStream, TaskLog, TaskOutputEnded
 
 _DEFAULT_LIMITS = CaptureLimits()
@@ -131,7 +131,7 @@ class Captures:
                 capture.output_ended(rank, event)
                 self._close_complete()
 
-    def ended(self, event: TaskFinished | TaskRejected | ErrorChunk) -> None:
+    def ended(self, event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped) -> None:
         """A task has ended; whoever waits for it has not been told yet.
 
         Raises:

@@ -8,7 +8,7 @@ import msgspec
 from diagnostics.incident import DeathCertificate
 from supervisor.capture.bounded_text import BoundedText
 from supervisor.journal.records import CapturedLog, TaskOutcome, TaskRecord
-from transports.messages import ErrorChunk, RejectionCode, TaskFinished, TaskRejected
+from transports.messages import ErrorChunk, RejectionCode, TaskFinished, TaskRejected, TaskStopped
 from transports.output_events import OutputStream, TaskLog, TaskOutputEnded
 
 STREAMS: tuple[OutputStream, OutputStream] = ("stdout", "stderr")
@@ -140,7 +140,9 @@ class TaskCapture:
         )
 
 
-def ended_record(record: TaskRecord, event: TaskFinished | TaskRejected | ErrorChunk, at: float) -> TaskRecord:
+def ended_record(
+    record: TaskRecord, event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped, at: float
+) -> TaskRecord:
     """Return the record of a task with its end. Pure.
 
     Args:
@@ -160,6 +162,8 @@ def ended_record(record: TaskRecord, event: TaskFinished | TaskRejected | ErrorC
         case ErrorChunk():
             outcome, detail, tokens = TaskOutcome.FAILED, event.incident.message, event.tokens_emitted
             incident_id = event.incident.incident_id
+        case TaskStopped():
+            outcome, detail, tokens = TaskOutcome.CANCELLED, event.message, event.tokens_emitted
     return msgspec.structs.replace(
         record, ended_at=at, outcome=outcome, detail=detail, completion_tokens=tokens, incident_id=incident_id
     )

@@ -15,7 +15,9 @@ from transports.messages import (
     TaskAccepted,
     TaskEvent,
     TaskFinished,
+    TaskQueued,
     TaskRejected,
+    TaskStopped,
     TokenChunk,
     ToolCallChunk,
 )
@@ -97,8 +99,10 @@ class InFlightLedger:
                 return task.accepted and event.index == task.tokens_emitted
             case PrefillProgress() | ToolCallChunk() | TaskFinished():
                 return task.accepted
-            case TaskRejected() | ErrorChunk() | TaskStdout() | TaskStderr() | TaskLog():
+            case TaskRejected() | TaskStdout() | TaskStderr() | TaskLog():
                 return True
+            case ErrorChunk() | TaskStopped() | TaskQueued():
+                return False  # The supervisor's own: not a runner's to send.
 
     def fail_all(self, incident: Incident) -> list[ErrorChunk]:
         """End every open task with `incident`; the list holds one chunk for each, oldest first."""

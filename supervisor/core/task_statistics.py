@@ -15,7 +15,15 @@ import msgspec
 from supervisor.core.histogram import Histogram, NewestSamples, SlidingRate
 from supervisor.core.task_buckets import INTER_TOKEN_S, REQUEST_S, TIME_TO_FIRST_TOKEN_S, TOKENS
 from transports.http.figures import ServiceFigures
-from transports.messages import ErrorChunk, PrefillProgress, TaskAccepted, TaskFinished, TaskRejected, TokenChunk
+from transports.messages import (
+    ErrorChunk,
+    PrefillProgress,
+    TaskAccepted,
+    TaskFinished,
+    TaskRejected,
+    TaskStopped,
+    TokenChunk,
+)
 
 WINDOW_S = 10.0
 RunnerTaskNews = TaskAccepted | PrefillProgress | TokenChunk
@@ -123,7 +131,7 @@ class TaskStatistics:
         self.tokens_total += 1
         self._tokens.add(1, now)
 
-    def ended(self, event: TaskFinished | TaskRejected | ErrorChunk, now: float) -> TaskTimes | None:
+    def ended(self, event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped, now: float) -> TaskTimes | None:
         """A task has ended; returns what it cost, once."""
         task = self._open.pop(event.task_id, None)
         if task is None:
@@ -212,7 +220,7 @@ class TaskStatistics:
             self.mean_inter_token_s.add(decode_s / (times.completion_tokens - 1))
 
 
-def _end_of(event: TaskFinished | TaskRejected | ErrorChunk) -> TaskEnd:
+def _end_of(event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped) -> TaskEnd:
     match event:
         case TaskFinished():
             return TaskEnd(event.finish_reason)
@@ -220,3 +228,5 @@ def _end_of(event: TaskFinished | TaskRejected | ErrorChunk) -> TaskEnd:
             return TaskEnd.REJECTED
         case ErrorChunk():
             return TaskEnd.FAILED
+        case TaskStopped():
+            return TaskEnd.CANCELLED

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from diagnostics.cause import Cause
 from transports.http.errors import ApiError
 from transports.http.gateway import Refusal, RefusalCode
-from transports.messages import ErrorChunk, RejectionCode, TaskRejected
+from transports.messages import ErrorChunk, RejectionCode, StopReason, TaskRejected, TaskStopped
 
 
 class Row(NamedTuple):
@@ -68,12 +68,20 @@ REFUSAL_ROWS: dict[RefusalCode, Row] = {
     RefusalCode.CLUSTER_DEGRADED: Row(503, "cluster_degraded"),
     RefusalCode.QUEUE_FULL: Row(429, "queue_full"),
     RefusalCode.TASK_FAILED: Row(500, "task_failed"),
+    RefusalCode.REQUEST_CANCELLED: Row(499, "request_cancelled"),
+    RefusalCode.DEADLINE_EXCEEDED: Row(504, "deadline_exceeded"),
 }
 
 REJECTION_ROWS: dict[RejectionCode, Row] = {
     RejectionCode.INVALID_REQUEST: Row(400, "invalid_request_error"),
     RejectionCode.CONTEXT_LENGTH_EXCEEDED: Row(400, "context_length_exceeded"),
     RejectionCode.TASK_FAILED: Row(500, "task_failed"),
+}
+
+# 499 is what nginx and Anthropic's client call a closed request; no client that was looked at tries it again.
+STOP_ROWS: dict[StopReason, Row] = {
+    StopReason.REQUEST_CANCELLED: Row(499, "request_cancelled"),
+    StopReason.DEADLINE_EXCEEDED: Row(504, "deadline_exceeded"),
 }
 
 
@@ -119,3 +127,9 @@ def error_of_rejection(event: TaskRejected, tokens_emitted: int = 0) -> ApiError
         n_prompt_tokens=event.n_prompt_tokens,
         n_ctx=event.n_ctx,
     )
+
+
+def error_of_stop(event: TaskStopped) -> ApiError:
+    """Return what a client is told when its task was stopped by somebody's wish. Nobody is to send it again."""
+    row = STOP_ROWS[event.reason]
+    return ApiError(row.status, row.code, event.message, tokens_emitted=event.tokens_emitted)

@@ -22,6 +22,8 @@ class RefusalCode(StrEnum):
     CLUSTER_DEGRADED = "cluster_degraded"
     QUEUE_FULL = "queue_full"
     TASK_FAILED = "task_failed"
+    REQUEST_CANCELLED = "request_cancelled"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
 
 
 class Refusal(Exception):

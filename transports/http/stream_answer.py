@@ -56,11 +56,7 @@ class StreamAnswer:
                 self._tokens += 1
                 return self._open() + self._pieces(event)
             case ToolCallChunk():
-                opening = self._open()
-                try:
-                    return opening + self._writer.tool_call(event)
-                except ApiError as error:
-                    return opening + self._fail_here(error)
+                return self._open() + self._call(event)
             case TaskAccepted():
                 self._prompt_tokens = event.prompt_tokens
                 return self._open()
@@ -117,6 +113,12 @@ class StreamAnswer:
             return b""
         self.opened = True
         return self._writer.opening(self._prompt_tokens)
+
+    def _call(self, event: ToolCallChunk) -> bytes:
+        try:
+            return self._writer.tool_call(event)
+        except ApiError as error:
+            return self._fail_here(error)
 
     def _pieces(self, event: TokenChunk | TaskFinished) -> bytes:
         """What an event shows; none of it costs anything when it shows nothing."""

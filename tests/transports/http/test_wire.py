@@ -101,10 +101,10 @@ def test_a_task_that_somebody_else_cancelled_is_not_a_success(*, stream: bool) -
         client.request("POST", "/v1/chat/completions", chat_body(stream=stream))
         if stream:
             client.head()
-            assert json.loads(sse_events(client.chunked_body())[-1])["error"]["code"] == "request_cancelled"
+            assert json.loads(sse_events(client.chunked_body())[-1])["error"]["code"] == "service_stopping"
         else:
             status, headers, body = client.whole()
-            assert (status, body["error"]["code"]) == (503, "request_cancelled")
+            assert (status, body["error"]["code"]) == (503, "service_stopping")
             assert headers["retry-after"] == "1"
 
 
