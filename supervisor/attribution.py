@@ -16,13 +16,14 @@ class Attributed(NamedTuple):
 
     `plain` is the stream as it would be without markers, `segments` the parts of it that belong to tasks, `lines` those
     that a runner does not report itself: native ones, once for each of their tasks. `serial` is that of the last marker
-    seen so far.
+    seen so far. `pieces` is all of the stream that is known here, in order, each with its tasks.
     """
 
     plain: bytes
     segments: tuple[Segment, ...]
     lines: tuple[TaskStdout | TaskStderr, ...]
     serial: int
+    pieces: tuple[Segment, ...] = ()
 
 
 class AttributedStream:
@@ -59,7 +60,7 @@ class AttributedStream:
             now: Monotonic seconds.
         """
         if self._parser is None:
-            return Attributed(data, (), (), 0)
+            return Attributed(data, (), (), 0, (Segment(data, (), native=True),))
         return self._understand(self._parser, self._parser.feed(data), now)
 
     def finish(self) -> Attributed:
@@ -71,21 +72,20 @@ class AttributedStream:
 
     def _understand(self, parser: MarkerParser, found: list[Segment | TasksChanged], now: float) -> Attributed:
         if len(found) == 1 and isinstance(found[0], Segment) and not found[0].tasks:
-            return Attributed(found[0].data, (), (), parser.serial)
-        segments: list[Segment] = []
+            return Attributed(found[0].data, (), (), parser.serial, (found[0],))
+        pieces: list[Segment] = []
         lines: list[TaskStdout | TaskStderr] = []
-        plain: list[bytes] = []
         for piece in found:
             if isinstance(piece, TasksChanged):
                 lines += self._last_lines()
                 self._tasks = piece.tasks
                 continue
-            plain.append(piece.data)
-            if piece.tasks:
-                segments.append(piece)
-                if piece.native and self._has_room(len(piece.data), now):
-                    lines += self._lines(self._joiner.feed(piece.data))
-        return Attributed(b"".join(plain), tuple(segments), tuple(lines), parser.serial)
+            pieces.append(piece)
+            if piece.tasks and piece.native and self._has_room(len(piece.data), now):
+                lines += self._lines(self._joiner.feed(piece.data))
+        plain = b"".join([piece.data for piece in pieces])
+        segments = tuple(piece for piece in pieces if piece.tasks)
+        return Attributed(plain, segments, tuple(lines), parser.serial, tuple(pieces))
 
     def _last_lines(self) -> list[TaskStdout | TaskStderr]:
         """A line that was begun while other tasks were in flight is not continued."""

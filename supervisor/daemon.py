@@ -16,11 +16,14 @@ from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.exit_code import ExitCode
 from supervisor.generation_start import GenerationStarter
 from supervisor.group_log import GroupLog
+from supervisor.group_observers import GroupObservers
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.keeping import Keeping, keeping
 from supervisor.launch import GroupSpec
+from supervisor.live.hub import LiveHub
+from supervisor.live.observer import LiveObserver
 from supervisor.local_gateway import LocalGateway
 from supervisor.local_start import LocalStarter
 from supervisor.log import configure_log
@@ -70,9 +73,10 @@ async def _serve(
     log = group_log(kept)
     spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.path / "group"))
     starter = LocalStarter(spec, runner_limits(settings), guard)
-    group = supervise_group(settings, kept, spec, starter, log)
+    live = LiveHub()
+    group = supervise_group(settings, kept, spec, starter, log, live)
     announce_ready = f"Serving {model.model_id} on {settings.ranks} ranks"
-    await serve_group(settings, kept, group, log, announce, announce_ready)
+    await serve_group(settings, kept, group, log, live, announce, announce_ready)
     return ExitCode.OK
 
 
@@ -81,6 +85,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     kept: Keeping,
     group: GroupSupervisor,
     log: GroupLog,
+    live: LiveHub,
     announce: Callable[[str], None],
     serving: str,
     *,
@@ -94,6 +99,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         kept: What is kept on disk.
         group: The group, not running yet.
         log: Keeps its incidents.
+        live: What happens to it, for those who watch.
         announce: Shows one line to the person who started it.
         serving: What is served, for that line.
         nodes: The nodes, for those who look.
@@ -106,7 +112,8 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         admission_wait_s=settings.admission_wait_s,
         nodes=nodes,
     )
-    app = create_app(gateway, HttpLimits(), HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings)))
+    security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))
+    app = create_app(gateway, HttpLimits(), security, live=live)
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
     on_listening(server.url)
     kept.state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
@@ -115,6 +122,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         tasks.start_soon(server.serve)
         tasks.start_soon(stop_on_signal, group.stop, tasks.cancel_scope)
         await group.run()
+        live.close()
         # Clients have been told; the server lets their last bytes out before it goes.
         tasks.cancel_scope.cancel()
     announce("Stopped.")
@@ -130,10 +138,16 @@ def group_log(kept: Keeping) -> GroupLog:
     )
 
 
-def supervise_group(
-    settings: Settings, kept: Keeping, spec: GroupSpec, starter: GenerationStarter, observer: GroupObserver
+def supervise_group(  # noqa: PLR0917 - as many as there are parts
+    settings: Settings,
+    kept: Keeping,
+    spec: GroupSpec,
+    starter: GenerationStarter,
+    log: GroupObserver,
+    live: LiveHub,
 ) -> GroupSupervisor:
-    """Return the owner of a group, not running yet."""
+    """Return the owner of a group, not running yet; what happens to it is logged and told to those who watch."""
+    watching = LiveObserver(live)
     policy = RestartPolicy(
         RestartLimits(
             first_delay_s=settings.backoff_first_s,
@@ -144,8 +158,8 @@ def supervise_group(
         )
     )
     machine = Group(spec.world_size, GroupLimits(verdict_settle_s=settings.verdict_settle_s), policy)
-    observation = Observation(kept.run_id, sink=kept.journal)
-    return GroupSupervisor(spec, machine, starter, observer, observation=observation)
+    observation = Observation(kept.run_id, observers=[watching], sink=kept.journal)
+    return GroupSupervisor(spec, machine, starter, GroupObservers(log, watching), observation=observation)
 
 
 def group_spec(settings: Settings, model_id: str, model_path: Path, work_folder: Path) -> GroupSpec:

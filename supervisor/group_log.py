@@ -7,6 +7,8 @@ from loguru import logger
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed
+from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.journal.records import EventRecord, GenerationRecord, JournalSink
 from supervisor.log import add_io_level, log_output
@@ -14,6 +16,7 @@ from supervisor.output_relay import OutputRelay
 from supervisor.raw_logs import RawLogs
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
+from transports.output_events import OutputStream
 
 
 class GroupLog:
@@ -105,6 +108,9 @@ class GroupLog:
 
     def _change_generation(self, **changes: float | str) -> None:
         if self._generation is not None:
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """It is kept as a stream already, and with its task in the journal."""
+
             self._generation = msgspec.structs.replace(self._generation, **changes)
             self._journal.write(self._generation)
 

@@ -46,3 +46,6 @@ class GroupObserver(Protocol):
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """A runner wrote to `stdout` or `stderr`."""
+
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """The same output, as far as it is known whose it is; of a rank on another node, only what tasks wrote."""

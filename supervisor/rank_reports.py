@@ -79,6 +79,7 @@ class RankReports:
     def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
         """A runner's output, by tasks."""
         self._tasks.output(rank, stream, output)
+        self._observer.on_task_output(rank, stream, output)
 
     def on_unkillable(self, rank: int, pid: int) -> None:
         """A runner outlived SIGKILL."""

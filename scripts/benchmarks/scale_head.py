@@ -31,6 +31,7 @@ from supervisor.daemon import group_log, supervise_group
 from supervisor.generation_start import Earlier
 from supervisor.keeping import Keeping, keeping
 from supervisor.launch import GroupSpec
+from supervisor.live.hub import LiveHub
 from supervisor.observers import RunnerObserver
 from supervisor.settings import Settings
 from supervisor.state_directory import StateDirectory
@@ -93,7 +94,7 @@ class ScaleHead:
             limits=StartLimits(),
         )
         settings = Settings(state_dir=kept.state.path, restart_intensity=1000)
-        self._group = supervise_group(settings, kept, spec, starter, ClusterLog(log, self._head.publish))
+        self._group = supervise_group(settings, kept, spec, starter, ClusterLog(log, self._head.publish), LiveHub())
         roster.on_change(self._group.place_again)
         self._lags_s: list[float] = []
         self._tokens = 0

@@ -6,11 +6,13 @@ import msgspec
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed
 from supervisor.group_log import GroupLog
 from transports.cluster.bus_errors import MessageTooLong
 from transports.cluster.messages import ClusterEvent, GroupChanged, IncidentDeclared
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
+from transports.output_events import OutputStream
 
 
 class ClusterLog:
@@ -56,3 +58,6 @@ class ClusterLog:
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
         """Keep it; only a runner on the head's own machine writes here."""
         self._log.on_output(rank, stream, data)
+
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """The journal has it, with its task."""

@@ -34,6 +34,7 @@ from supervisor.journal.database import JournalUnusable
 from supervisor.journal.reader import JournalReader, NoJournalFile
 from supervisor.journal.selection import Selection
 from supervisor.keeping import Keeping, keeping
+from supervisor.live.hub import LiveHub
 from supervisor.log import configure_log
 from supervisor.model_source import PATH_PREFIXES
 from supervisor.open_files import allow_many_files
@@ -97,7 +98,8 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
         limits=StartLimits(),
         hostfile=None if settings.hostfile is None else read_hosts(settings.hostfile),
     )
-    group = supervise_group(_settling_late(settings), kept, spec, starter, ClusterLog(log, head.publish))
+    live = LiveHub()
+    group = supervise_group(_settling_late(settings), kept, spec, starter, ClusterLog(log, head.publish), live)
     roster.on_change(group.place_again)
     serving = f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}; serving {spec.model_id}"
 
@@ -112,6 +114,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
             kept,
             group,
             log,
+            live,
             announce,
             serving,
             nodes=lambda: node_views(roster, time.monotonic()),

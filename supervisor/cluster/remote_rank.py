@@ -163,7 +163,7 @@ class RemoteRank:
                     self.step = event.step
                 self._observer.on_event(self.rank, event)
             case RankTaskOutput(stream=stream, segments=segments, lines=lines, serial=serial):
-                self._observer.on_task_output(self.rank, stream, Attributed(b"", segments, lines, serial))
+                self._observer.on_task_output(self.rank, stream, Attributed(b"", segments, lines, serial, segments))
             case RankDied(certificate=certificate):
                 if self.is_over:
                     self._learn(certificate)

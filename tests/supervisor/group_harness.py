@@ -13,6 +13,7 @@ import psutil
 
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from supervisor.attribution import Attributed
 from supervisor.core.group import Group, GroupLimits
 from supervisor.core.lifecycle import LifecycleLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
@@ -35,6 +36,7 @@ from transports.messages import (
     TextPrompt,
     TokenChunk,
 )
+from transports.output_events import OutputStream
 
 SCRIPTED_ENGINE = "tests.faults.scripted:ScriptedEngine"
 DEADLINE_S = 60.0
@@ -81,6 +83,9 @@ class Recorder:
         buffer = self.output.setdefault((rank, stream), bytearray())
         buffer += data
         del buffer[:-10_000]
+
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """The output is remembered already."""
 
 
 class RunningGroup:

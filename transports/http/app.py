@@ -11,6 +11,7 @@ from transports.http.anthropic.messages import MessagesSurface
 from transports.http.dialect import error_response
 from transports.http.edge import Edge
 from transports.http.errors import ApiError
+from transports.http.events_endpoint import EventsEndpoint
 from transports.http.gateway import Gateway
 from transports.http.generation_endpoint import GenerationEndpoint
 from transports.http.limits import HttpLimits, HttpSecurity
@@ -23,8 +24,16 @@ from transports.http.openai.responses import ResponsesSurface
 from transports.http.request_id import request_id_of
 from transports.http.status_endpoints import StatusEndpoints
 
+from transports.live import LiveFeed
 
-def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | None = None) -> Starlette:
+def create_app(
+    gateway: Gateway,
+    limits: HttpLimits,
+    security: HttpSecurity | None = None,
+    *,
+    live: LiveFeed,
+    metrics: MetricsSource,
+) -> Starlette:
     """Return the ASGI application; every path and every failure of it answers in the documented shapes.
 
     Args:
@@ -32,6 +41,8 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
         limits: What one client may cost.
         security: Who may ask; by default everybody who reaches a loopback name.
     """
+        live: What happens, for those who watch.
+        metrics: What is counted.
     status = StatusEndpoints(gateway)
     ollama = OllamaStatusEndpoints(gateway, limits)
     routes = [
@@ -53,9 +64,11 @@ def create_app(gateway: Gateway, limits: HttpLimits, security: HttpSecurity | No
         Route("/incidents", status.incidents),
         Route("/incidents/{incident_id}", status.incident),
     ]
+        Route("/metrics", MetricsEndpoint(metrics).metrics),
+        Route("/events", EventsEndpoint(gateway, live, limits), methods=["GET"]),
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity())],
+        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity(), requests=metrics.requests)],
         exception_handlers={HTTPException: _on_routing_error, ApiError: _on_api_error},
     )
     app.router.redirect_slashes = False

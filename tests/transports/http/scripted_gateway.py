@@ -13,6 +13,8 @@ from diagnostics.incident import Confidence, Incident
 from diagnostics.phase import Phase
 from supervisor.core.task_statistics import TaskStatistics
 from transports.http.figures import ServiceFigures
+from supervisor.live.hub import LiveHub
+from supervisor.metrics.exporter import MetricsExporter
 from transports.http.gateway import ClusterView, GroupState, ModelView, RankView, Refusal
 from transports.messages import (
     TERMINAL_EVENTS,
@@ -90,6 +92,9 @@ class ScriptedGateway:
         self.is_ready = True
         self.state = GroupState.READY
 
+        self.live = LiveHub()
+        self.statistics = TaskStatistics(1)
+        self.metrics = MetricsExporter(self, self.statistics, FailureStatistics("node-a"))
     def models(self) -> tuple[ModelView, ...]:
         return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
 

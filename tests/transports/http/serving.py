@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -22,7 +22,8 @@ class Serving:
     """A server that runs. `stop` may be called early by a test of stopping."""
 
     def __init__(self, gateway: ScriptedGateway, limits: HttpLimits, security: HttpSecurity) -> None:
-        self.server = HttpServer(create_app(gateway, limits, security), limits, host="127.0.0.1", port=0)
+        app = create_app(gateway, limits, security, live=gateway.live, metrics=gateway.metrics)
+        self.server = HttpServer(app, limits, host="127.0.0.1", port=0)
         self.url = self.server.url
         self.port = self.server.address[1]
         self._loop = asyncio.new_event_loop()
@@ -35,6 +36,14 @@ class Serving:
             self._loop.run_until_complete(self._task)
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
+
+    def call(self, what: Callable[[], None]) -> None:
+        """Let the server's loop do something."""
+        self._loop.call_soon_threadsafe(what)
+
+    def call_later(self, delay_s: float, what: Callable[[], None]) -> None:
+        """The same, some time later."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, delay_s, what)
 
     def begin_stop(self) -> None:
         if not self._loop.is_closed():

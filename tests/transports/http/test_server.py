@@ -56,7 +56,9 @@ def test_a_port_can_be_taken_again_at_once() -> None:
 async def test_it_is_a_part_of_a_task_group() -> None:
     limits = HttpLimits()
     before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
-    server = HttpServer(create_app(ScriptedGateway(), limits), limits, host="127.0.0.1", port=0)
+    gateway = ScriptedGateway()
+    app = create_app(gateway, limits, live=gateway.live, metrics=gateway.metrics)
+    server = HttpServer(app, limits, host="127.0.0.1", port=0)
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve)
         status = await anyio.to_thread.run_sync(_live_status, server.address[1])

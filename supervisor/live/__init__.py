@@ -1,0 +1,1 @@
+"""What happens, for those who watch it happen."""
