@@ -22,7 +22,7 @@ def tracked() -> list[Path]:
     listing = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, cwd=ROOT, check=False)
     if listing.returncode == 0:
         return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
-    hidden = {".git", ".venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+    hidden = {".git", ".venv", ".acceptance", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
     return [path for path in ROOT.rglob("*") if path.is_file() and not hidden & set(path.relative_to(ROOT).parts)]
 
 
