@@ -8,7 +8,6 @@ from loguru import logger
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
-from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.journal.records import EventRecord, GenerationRecord, JournalSink
 from supervisor.log import add_io_level, log_output
@@ -102,15 +101,15 @@ class GroupLog:
             relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_output)
         relay.feed(data)
 
+    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
+        """It is kept as a stream already, and with its task in the journal."""
+
     def _end_generation(self, at: float) -> None:
         if self._generation is not None and self._generation.ended_at is None:
             self._change_generation(ended_at=at)
 
     def _change_generation(self, **changes: float | str) -> None:
         if self._generation is not None:
-    def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
-        """It is kept as a stream already, and with its task in the journal."""
-
             self._generation = msgspec.structs.replace(self._generation, **changes)
             self._journal.write(self._generation)
 

@@ -23,16 +23,11 @@ from transports.http.openai.completions import CompletionSurface
 from transports.http.openai.responses import ResponsesSurface
 from transports.http.request_id import request_id_of
 from transports.http.status_endpoints import StatusEndpoints
-
 from transports.live import LiveFeed
 
+
 def create_app(
-    gateway: Gateway,
-    limits: HttpLimits,
-    security: HttpSecurity | None = None,
-    *,
-    live: LiveFeed,
-    metrics: MetricsSource,
+    gateway: Gateway, limits: HttpLimits, security: HttpSecurity | None = None, *, live: LiveFeed
 ) -> Starlette:
     """Return the ASGI application; every path and every failure of it answers in the documented shapes.
 
@@ -40,9 +35,8 @@ def create_app(
         gateway: The supervisor.
         limits: What one client may cost.
         security: Who may ask; by default everybody who reaches a loopback name.
-    """
         live: What happens, for those who watch.
-        metrics: What is counted.
+    """
     status = StatusEndpoints(gateway)
     ollama = OllamaStatusEndpoints(gateway, limits)
     routes = [
@@ -63,12 +57,11 @@ def create_app(
         Route("/cluster", status.cluster),
         Route("/incidents", status.incidents),
         Route("/incidents/{incident_id}", status.incident),
-    ]
-        Route("/metrics", MetricsEndpoint(metrics).metrics),
         Route("/events", EventsEndpoint(gateway, live, limits), methods=["GET"]),
+    ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity(), requests=metrics.requests)],
+        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity())],
         exception_handlers={HTTPException: _on_routing_error, ApiError: _on_api_error},
     )
     app.router.redirect_slashes = False

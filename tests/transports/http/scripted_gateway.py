@@ -12,9 +12,8 @@ from diagnostics.cause import Cause
 from diagnostics.incident import Confidence, Incident
 from diagnostics.phase import Phase
 from supervisor.core.task_statistics import TaskStatistics
-from transports.http.figures import ServiceFigures
 from supervisor.live.hub import LiveHub
-from supervisor.metrics.exporter import MetricsExporter
+from transports.http.figures import ServiceFigures
 from transports.http.gateway import ClusterView, GroupState, ModelView, RankView, Refusal
 from transports.messages import (
     TERMINAL_EVENTS,
@@ -91,10 +90,8 @@ class ScriptedGateway:
         self.submitted = threading.Event()
         self.is_ready = True
         self.state = GroupState.READY
-
         self.live = LiveHub()
-        self.statistics = TaskStatistics(1)
-        self.metrics = MetricsExporter(self, self.statistics, FailureStatistics("node-a"))
+
     def models(self) -> tuple[ModelView, ...]:
         return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
 
