@@ -14,6 +14,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
+RUNNERS_FILE = "runners.json"
+"""The record's name in a state folder."""
+
 _MAX_RECORD_BYTES = 1024 * 1024
 _SAME_START_S = 1.0
 _POLL_S = 0.02
@@ -56,6 +59,13 @@ class RunnerRecord:
         """It and its group are gone."""
         if self._entries.pop(pid, None) is not None:
             self._write()
+
+    def strays(self) -> tuple[int, ...]:
+        """Return the pids of what is left of those in the file, changing nothing.
+
+        Beside a daemon that runs, these are its runners and no strays: look at the folder's lock.
+        """
+        return tuple(entry.pid for entry in self._read() if _is_alive(entry))
 
     def end_strays(self, within_s: float = 5.0) -> tuple[int, ...]:
         """Kill what an earlier process left behind, wait until it is gone, and return the pids. Blocks so long at most.

@@ -20,6 +20,7 @@ from supervisor.cluster.private_file import (
     held_lock,
     read_private_file,
     stamp_of,
+    tighten_private_file,
     write_private_file,
 )
 from supervisor.state_directory import StateDirectory, StateDirectoryError
@@ -107,6 +108,24 @@ class KeyStore:
                     write_private_file(self._own_file, msgspec.json.encode(own) + b"\n")
                     return pair
         return self._own_of(found)
+
+    def own_if_any(self) -> KeyPair | None:
+        """Return this folder's own keys; None, and none are made, when there are none. Raises as `own` does."""
+        with _told():
+            found = read_private_file(self._own_file, max_bytes=_MAX_OWN_KEY_BYTES)
+        return None if found is None else self._own_of(found)
+
+    def tighten(self) -> tuple[Path, ...]:
+        """Take away what other users may do with the own key, or change in the trusted ones; return what was changed.
+
+        Raises:
+            KeyStoreError: A file cannot be changed.
+        """
+        with _told():
+            own = tighten_private_file(self._own_file)
+            trusted = tighten_private_file(self._trusted_file, may_be_read=True)
+        changed = ((self._own_file, own), (self._trusted_file, trusted))
+        return tuple(path for path, was_wider in changed if was_wider)
 
     def trusted(self) -> dict[str, bytes]:
         """Return the trusted keys in Z85 by name, in the order of names; the file is read again when it changed.

@@ -80,6 +80,32 @@ def _check(path: Path, found: os.stat_result, *, may_be_read: bool) -> None:
         raise PrivateFileError(f"other users may {what} {path}", f"If nobody did: chmod 600 {path}")
 
 
+def tighten_private_file(path: Path, *, may_be_read: bool = False) -> bool:
+    """Take away from others what `read_private_file` refuses; True when it was wider. Only of a plain file of ours.
+
+    Raises:
+        PrivateFileError: It cannot be changed.
+    """
+    refused = _OTHERS_MAY_WRITE if may_be_read else _OTHERS_MAY_ANYTHING
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
+    try:
+        found = os.fstat(descriptor)
+        is_wider = stat.S_IMODE(found.st_mode) & refused != 0
+        if is_wider and stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~refused)
+            return True
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def write_private_file(path: Path, content: bytes) -> None:
     """Replace the file (0600), on the disk when this returns; a reader sees the old content or the new.
 
