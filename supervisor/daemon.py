@@ -33,6 +33,7 @@ from supervisor.observers import GroupObserver
 from supervisor.runner_limits import runner_limits
 from supervisor.runner_record import RunnerRecord, StraysOutlive
 from supervisor.settings import Settings, is_loopback
+from supervisor.start_display import StartDisplay, show_starts
 from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
 from supervisor.stop_on_signal import stop_on_signal
 from supervisor.version import version
@@ -43,14 +44,14 @@ from transports.http.listening import listen
 from transports.http.server import HttpServer
 
 
-def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
+def run_daemon(settings: Settings, display: StartDisplay) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Blocks.
 
     The first signal ends the group gracefully, a second one at once.
 
     Args:
         settings: Checked settings.
-        announce: Shows one line to the person who started it.
+        display: Shows the person who started it how it goes.
 
     Raises:
         StateDirectoryError: The state folder cannot be used, or another daemon uses it.
@@ -62,21 +63,18 @@ def run_daemon(settings: Settings, announce: Callable[[str], None]) -> int:
     with state.lock():
         # A download may take an hour: a taken port has to be said before it, not after.
         listen(settings.host, settings.port).close()
-        model = resolve_model(settings.model, progress=announce)
+        model = resolve_model(settings.model, progress=display.line, on_bytes=display.download)
         with keeping(state, logger.warning) as kept, guarded(state) as guard:
-            return anyio.run(_serve, settings, kept, model, guard, announce)
+            return anyio.run(_serve, settings, kept, model, guard, display)
 
 
-async def _serve(
-    settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, announce: Callable[[str], None]
-) -> int:
+async def _serve(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, display: StartDisplay) -> int:
     log = group_log(kept)
     spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.path / "group"))
     starter = LocalStarter(spec, runner_limits(settings), guard)
     live = LiveHub()
     group = supervise_group(settings, kept, spec, starter, log, live)
-    announce_ready = f"Serving {model.model_id} on {settings.ranks} ranks"
-    await serve_group(settings, kept, group, log, live, announce, announce_ready)
+    await serve_group(settings, kept, group, log, live, display)
     return ExitCode.OK
 
 
@@ -86,8 +84,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     group: GroupSupervisor,
     log: GroupLog,
     live: LiveHub,
-    announce: Callable[[str], None],
-    serving: str,
+    display: StartDisplay,
     *,
     nodes: Callable[[], tuple[NodeView, ...]] = tuple,
     on_listening: Callable[[str], None] = lambda url: None,
@@ -100,8 +97,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         group: The group, not running yet.
         log: Keeps its incidents.
         live: What happens to it, for those who watch.
-        announce: Shows one line to the person who started it.
-        serving: What is served, for that line.
+        display: Shows the person who started it how it goes.
         nodes: The nodes, for those who look.
         on_listening: Called once with the API's address.
     """
@@ -117,15 +113,15 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
     on_listening(server.url)
     kept.state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
-    announce(f"{serving} at {server.url}/v1 (Ctrl-C stops it)")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
+        tasks.start_soon(show_starts, gateway, group.changed, display, f"{server.url}/v1")
         tasks.start_soon(stop_on_signal, group.stop, tasks.cancel_scope)
         await group.run()
         live.close()
         # Clients have been told; the server lets their last bytes out before it goes.
         tasks.cancel_scope.cancel()
-    announce("Stopped.")
+    display.line("Stopped.")
 
 
 def group_log(kept: Keeping) -> GroupLog:

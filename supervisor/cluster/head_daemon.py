@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path, PurePath
 
 import anyio
@@ -40,6 +39,7 @@ from supervisor.model_source import PATH_PREFIXES
 from supervisor.open_files import allow_many_files
 from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
+from supervisor.start_display import StartDisplay
 from supervisor.state_directory import StateDirectory
 from transports.cluster.bus_limits import BusLimits
 from transports.http.listening import listen
@@ -48,12 +48,12 @@ AUTOMATIC = "auto"
 _GENERATIONS_READ = 100
 
 
-def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
+def run_head(settings: Settings, display: StartDisplay) -> int:
     """Serve a group over nodes until SIGINT or SIGTERM; return the exit code. Blocks.
 
     Args:
         settings: Checked settings; they name nodes.
-        announce: Shows one line to the person who started it.
+        display: Shows the person who started it how it goes.
 
     Raises:
         StateDirectoryError: The state folder cannot be used, or another head uses it.
@@ -68,14 +68,14 @@ def run_head(settings: Settings, announce: Callable[[str], None]) -> int:
     with state.lock():
         listen(settings.host, settings.port).close()
         with keeping(state, logger.warning) as kept, guarded(state) as guard:
-            return anyio.run(_serve, settings, kept, guard, announce)
+            return anyio.run(_serve, settings, kept, guard, display)
 
 
-async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Callable[[str], None]) -> int:
+async def _serve(settings: Settings, kept: Keeping, guard: Guard, display: StartDisplay) -> int:
     log = group_log(kept)
     roster = Roster(settings.node_return_s)
     head = _head(settings, kept, roster, log)
-    own = _own_node(settings, kept, guard, head, log, announce)
+    own = _own_node(settings, kept, guard, head, log, display)
     last_generation = _last_generation(kept.state)
     spec = group_spec(settings, model_name(settings.model), Path(), Path())
     wish = _wish(settings)
@@ -101,7 +101,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
     live = LiveHub()
     group = supervise_group(_settling_late(settings), kept, spec, starter, ClusterLog(log, head.publish), live)
     roster.on_change(group.place_again)
-    serving = f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}; serving {spec.model_id}"
+    display.line(f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}")
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(head.run)
@@ -115,8 +115,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, announce: Call
             group,
             log,
             live,
-            announce,
-            serving,
+            display,
             nodes=lambda: node_views(roster, time.monotonic()),
             on_listening=head.announce_api,
         )
@@ -158,7 +157,7 @@ def _head(settings: Settings, kept: Keeping, roster: Roster, log: GroupLog) -> H
 
 
 def _own_node(  # noqa: PLR0917 - as many as there are parts
-    settings: Settings, kept: Keeping, guard: Guard, head: Head, log: GroupLog, announce: Callable[[str], None]
+    settings: Settings, kept: Keeping, guard: Guard, head: Head, log: GroupLog, display: StartDisplay
 ) -> OwnNode | None:
     """The head's machine computes, too, where it is named, or where nobody is."""
     if settings.nodes != AUTOMATIC and OWN_NODE not in named_nodes(settings.nodes):
@@ -169,7 +168,7 @@ def _own_node(  # noqa: PLR0917 - as many as there are parts
         limits=runner_limits(settings),
         guard=guard,
         output=log,
-        progress=announce,
+        progress=display.line,
         tell=head.on_message,
         forgotten=head.greet_own_node,
     )
