@@ -48,11 +48,10 @@ class DaemonClient:
     """
 
     def __init__(self, url: str, api_key: str | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-        headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self.url = url
         try:
             # A proxy of the environment is for the outside world, not for a daemon of one's own.
-            self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False)
+            self._http = httpx2.Client(base_url=url, headers=authorization(api_key), timeout=timeout_s, trust_env=False)
         except (httpx2.InvalidURL, ValueError) as problem:
             raise CommandError(
                 f"--url {url} is no URL", "Write it as http://127.0.0.1:52415", ExitCode.USAGE
@@ -96,20 +95,30 @@ class DaemonClient:
                 "Look at the daemon's own output.",
                 ExitCode.UNAVAILABLE,
             ) from problem
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            raise CommandError(
-                f"{self.url} wants an API key", "Give --api-key-file FILE, or set RINGWARDEN_API_KEY.", ExitCode.CONFIG
-            )
         if answer.status_code != HTTPStatus.OK:
-            raise self._misunderstood(path, f"HTTP status {answer.status_code}")
+            raise unusual_answer(self.url, path, answer.status_code)
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except ValueError as problem:  # msgspec's errors are ValueErrors too
-            raise self._misunderstood(path, str(problem)) from problem
+            raise _misunderstood(self.url, path, str(problem)) from problem
 
-    def _misunderstood(self, path: str, reason: str) -> CommandError:
-        return CommandError(
-            f"{self.url}{path} gave an answer that cannot be understood: {reason}",
-            "Is it a ringwarden daemon of the same version?",
-            ExitCode.BAD_DATA,
-        )
+
+def authorization(api_key: str | None) -> dict[str, str]:
+    """Return the header that carries a key, when there is one."""
+    return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+
+
+def unusual_answer(url: str, path: str, status: int) -> CommandError:
+    """Return what to say of an answer that is no success."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        remedy = "Give --api-key-file FILE, or set RINGWARDEN_API_KEY."
+        return CommandError(f"{url} wants an API key", remedy, ExitCode.CONFIG)
+    return _misunderstood(url, path, f"HTTP status {status}")
+
+
+def _misunderstood(url: str, path: str, reason: str) -> CommandError:
+    return CommandError(
+        f"{url}{path} gave an answer that cannot be understood: {reason}",
+        "Is it a ringwarden daemon of the same version?",
+        ExitCode.BAD_DATA,
+    )

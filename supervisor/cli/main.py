@@ -13,6 +13,7 @@ from supervisor.cli.command_groups import GroupedCommands
 from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.errors import CommandError
+from supervisor.cli.events_command import events
 from supervisor.cli.join_command import join
 from supervisor.cli.keys_command import keys
 from supervisor.cli.logs_command import logs
@@ -163,6 +164,7 @@ app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 app.command()(join)
 app.command()(diagnose)
 app.command()(logs)
+app.command()(events)
 app.add_typer(keys)
 app.add_typer(config)
 app.add_typer(service)

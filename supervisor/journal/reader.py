@@ -78,6 +78,10 @@ class JournalReader:
         """Return the newest task with this id."""
         return self._first(TaskRecord, "WHERE task_id = ? ORDER BY started_at DESC", task_id)
 
+    def newest_tasks(self, limit: int) -> tuple[TaskRecord, ...]:
+        """Return the tasks that began last, newest first."""
+        return self._all(TaskRecord, "ORDER BY started_at DESC LIMIT ?", limit)
+
     def tasks_of_incident(self, incident_id: str, limit: int) -> tuple[TaskRecord, ...]:
         """Return tasks that an incident ended, oldest first."""
         return self._all(TaskRecord, "WHERE incident_id = ? ORDER BY started_at LIMIT ?", incident_id, limit)
