@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from loguru import logger
 
+from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.core.group import Group, GroupLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
 from supervisor.exit_code import ExitCode
@@ -27,6 +28,7 @@ from supervisor.live.observer import LiveObserver
 from supervisor.local_gateway import LocalGateway
 from supervisor.local_start import LocalStarter
 from supervisor.log import configure_log
+from supervisor.metrics.exporter import MetricsExporter
 from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
@@ -69,7 +71,7 @@ def run_daemon(settings: Settings, display: StartDisplay) -> int:
 
 
 async def _serve(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, display: StartDisplay) -> int:
-    log = group_log(kept)
+    log = group_log(kept, socket.gethostname())
     spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.path / "group"))
     starter = LocalStarter(spec, runner_limits(settings), guard)
     live = LiveHub()
@@ -109,7 +111,8 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         nodes=nodes,
     )
     security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))
-    app = create_app(gateway, HttpLimits(), security, live=live)
+    metrics = MetricsExporter(gateway, group.tasks.statistics, log.failures)
+    app = create_app(gateway, HttpLimits(), security, live=live, metrics=metrics)
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
     on_listening(server.url)
     kept.state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
@@ -124,13 +127,14 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     display.line("Stopped.")
 
 
-def group_log(kept: Keeping) -> GroupLog:
-    """Return what writes down what happens to a group."""
+def group_log(kept: Keeping, own_node: str = "") -> GroupLog:
+    """Return what writes down what happens to a group; `own_node` names the head's machine in it."""
     return GroupLog(
         run_id=kept.run_id,
         incidents=RecentIncidents(kept.journal, kept.state.journal_file),
         journal=kept.journal,
         raw_logs=kept.raw_logs,
+        failures=FailureStatistics(own_node),
     )
 
 

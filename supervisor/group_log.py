@@ -8,6 +8,7 @@ from loguru import logger
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
+from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.journal.records import EventRecord, GenerationRecord, JournalSink
 from supervisor.log import add_io_level, log_output
@@ -25,6 +26,7 @@ class GroupLog:
         run_id: Names this run of the daemon.
         incidents: Keeps incidents.
         journal: Keeps generations and events.
+        failures: Counts them.
         raw_logs: Keeps what runners write.
     """
 
@@ -35,11 +37,13 @@ class GroupLog:
         incidents: RecentIncidents,
         journal: JournalSink,
         raw_logs: RawLogs,
+        failures: FailureStatistics,
     ) -> None:
         self._run_id = run_id
         self.incidents = incidents
         self._journal = journal
         self._raw_logs = raw_logs
+        self.failures = failures
         self._relays: dict[tuple[int, str], OutputRelay] = {}
         self._generation: GenerationRecord | None = None
         self._phases: dict[int, Phase] = {}
@@ -49,6 +53,7 @@ class GroupLog:
         """Keep it, once: on a node, each rank of a generation tells of it."""
         if self._generation is not None and self._generation.generation == generation:
             return
+        self.failures.generation_started(generation, world_size)
         self._generation = GenerationRecord(
             run_id=self._run_id,
             generation=generation,
@@ -76,12 +81,14 @@ class GroupLog:
             self._event("phase", f"rank {rank} is {phase.value}", rank=rank)
 
     def on_runner_failed(self, failed: RunnerFailed) -> None:
-        """Log it and keep it."""
+        """Log it, count it and keep it."""
+        self.failures.runner_failed(failed, time.monotonic())
         logger.warning("generation {}: {}", failed.generation, failed.incident.message)
         self._event("death", failed.incident.message, rank=failed.rank, incident_id=failed.incident.incident_id)
 
     def on_incident(self, incident: Incident) -> None:
-        """Keep it; log its first version and its end."""
+        """Count it and keep it; log its first version and its end."""
+        self.failures.incident(incident, time.monotonic())
         if self.incidents.record(incident):
             logger.error("{} {} {}", incident.incident_id, incident.message, incident.next_step or "")
             self._event("incident", incident.message, rank=incident.rank, incident_id=incident.incident_id)

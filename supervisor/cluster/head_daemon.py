@@ -72,7 +72,7 @@ def run_head(settings: Settings, display: StartDisplay) -> int:
 
 
 async def _serve(settings: Settings, kept: Keeping, guard: Guard, display: StartDisplay) -> int:
-    log = group_log(kept)
+    log = group_log(kept, OWN_NODE)
     roster = Roster(settings.node_return_s)
     head = _head(settings, kept, roster, log)
     own = _own_node(settings, kept, guard, head, log, display)

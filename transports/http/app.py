@@ -15,6 +15,7 @@ from transports.http.events_endpoint import EventsEndpoint
 from transports.http.gateway import Gateway
 from transports.http.generation_endpoint import GenerationEndpoint
 from transports.http.limits import HttpLimits, HttpSecurity
+from transports.http.metrics_endpoint import MetricsEndpoint, MetricsSource
 from transports.http.ollama.chat import OllamaChatSurface
 from transports.http.ollama.generate import OllamaGenerateSurface
 from transports.http.ollama.status import OllamaStatusEndpoints
@@ -27,7 +28,12 @@ from transports.live import LiveFeed
 
 
 def create_app(
-    gateway: Gateway, limits: HttpLimits, security: HttpSecurity | None = None, *, live: LiveFeed
+    gateway: Gateway,
+    limits: HttpLimits,
+    security: HttpSecurity | None = None,
+    *,
+    live: LiveFeed,
+    metrics: MetricsSource,
 ) -> Starlette:
     """Return the ASGI application; every path and every failure of it answers in the documented shapes.
 
@@ -36,6 +42,7 @@ def create_app(
         limits: What one client may cost.
         security: Who may ask; by default everybody who reaches a loopback name.
         live: What happens, for those who watch.
+        metrics: What is counted.
     """
     status = StatusEndpoints(gateway)
     ollama = OllamaStatusEndpoints(gateway, limits)
@@ -57,11 +64,12 @@ def create_app(
         Route("/cluster", status.cluster),
         Route("/incidents", status.incidents),
         Route("/incidents/{incident_id}", status.incident),
+        Route("/metrics", MetricsEndpoint(metrics).metrics),
         Route("/events", EventsEndpoint(gateway, live, limits), methods=["GET"]),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity())],
+        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity(), requests=metrics.requests)],
         exception_handlers={HTTPException: _on_routing_error, ApiError: _on_api_error},
     )
     app.router.redirect_slashes = False

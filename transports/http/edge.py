@@ -12,6 +12,7 @@ from transports.http.dialect import dialect_of, error_response
 from transports.http.errors import ApiError, internal_error, stopping_error
 from transports.http.limits import HttpLimits, HttpSecurity
 from transports.http.request_body import ClientGone
+from transports.http.request_counts import CLIENT_GONE, RequestCounts
 from transports.http.request_id import choose_request_id
 
 _LOG = logging.getLogger("ringwarden.http")
@@ -25,19 +26,21 @@ class Edge:
         app: The application.
         limits: Header bytes allowed.
         security: Hosts and key allowed.
+        requests: Counts the answers.
     """
 
-    def __init__(self, app: ASGIApp, limits: HttpLimits, security: HttpSecurity) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpLimits, security: HttpSecurity, requests: RequestCounts) -> None:
         self._app = app
         self._limits = limits
         self._security = security
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, always with an `x-request-id`, never with an error shape that is not the path's."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        response = _Response(scope, receive, send, choose_request_id(scope))
+        response = _Response(scope, receive, send, choose_request_id(scope), self._requests)
         try:
             check_access(scope, self._limits, self._security)
             await self._app(scope, receive, response.send)
@@ -45,7 +48,7 @@ class Edge:
             await response.refuse(error)
         except ClientGone:
             _LOG.info("request %s: the client went away", response.request_id)
-            response.abort()
+            response.client_gone()
         except asyncio.CancelledError:
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                 await response.refuse(stopping_error())
@@ -60,10 +63,11 @@ class Edge:
 class _Response:
     """Sees how far a response has come."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, requests: RequestCounts) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._requests = requests
         self.request_id = request_id
         self.started = False
         self.ended = False
@@ -71,12 +75,19 @@ class _Response:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            self._requests.add(self._scope, message["status"])
             request_id = self.request_id.encode()
             names = dialect_of(self._scope["path"]).request_id_headers
             message["headers"] = [*message.get("headers", ()), *((name, request_id) for name in names)]
         elif not message.get("more_body", False):
             self.ended = True
         await self._send(message)
+
+    def client_gone(self) -> None:
+        """End an answer that nobody reads."""
+        if not self.started:
+            self._requests.add(self._scope, CLIENT_GONE)
+        self.abort()
 
     def abort(self) -> None:
         """Cut the connection when the head is out and the body cannot be made whole.

@@ -11,10 +11,13 @@ import anyio.to_thread
 from diagnostics.cause import Cause
 from diagnostics.incident import Confidence, Incident
 from diagnostics.phase import Phase
+from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.core.task_statistics import TaskStatistics
 from supervisor.live.hub import LiveHub
+from supervisor.metrics.exporter import MetricsExporter
 from transports.http.figures import ServiceFigures
 from transports.http.gateway import ClusterView, GroupState, ModelView, RankView, Refusal
+from transports.http.request_view import CancelledView, RequestView
 from transports.messages import (
     TERMINAL_EVENTS,
     ErrorChunk,
@@ -69,6 +72,7 @@ class Submission:
         self, model: str, prompt: Prompt, sampling: SamplingParameters, request_id: str, metadata: dict[str, str]
     ) -> None:
         self.metadata = metadata
+        self.timeout_s: float | None = None
         self.model = model
         self.prompt = prompt
         self.sampling = sampling
@@ -88,16 +92,19 @@ class ScriptedGateway:
         self.enter_gate: Gate | None = None
         self.submissions: list[Submission] = []
         self.submitted = threading.Event()
+        self.open_requests: tuple[RequestView, ...] = ()
         self.is_ready = True
         self.state = GroupState.READY
         self.live = LiveHub()
+        self.statistics = TaskStatistics(1)
+        self.metrics = MetricsExporter(self, self.statistics, FailureStatistics("node-a"))
 
     def models(self) -> tuple[ModelView, ...]:
         return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
 
     def figures(self) -> ServiceFigures:
-        """Nothing happens here."""
-        return TaskStatistics(1).figures(0.0)
+        """Nothing is counted here."""
+        return self.statistics.figures(0.0)
 
     def cluster(self) -> ClusterView:
         ranks = tuple(RankView(rank, 100 + rank, "node-a", Phase.READY, 3) for rank in (0, 1))
@@ -112,6 +119,13 @@ class ScriptedGateway:
     def incident(self, incident_id: str) -> Incident | None:
         return INCIDENT if incident_id == INCIDENT.incident_id else None
 
+    def requests(self) -> tuple[RequestView, ...]:
+        return self.open_requests
+
+    def cancel(self, request_id: str) -> CancelledView | None:
+        is_open = any(view.id == request_id for view in self.open_requests)
+        return CancelledView(request_id, 3) if is_open else None
+
     def submit(
         self,
         model: str,
@@ -120,8 +134,10 @@ class ScriptedGateway:
         request_id: str,
         *,
         metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> "_Context":
         submission = Submission(model, prompt, sampling, request_id, dict(metadata or {}))
+        submission.timeout_s = timeout_s
         self.submissions.append(submission)
         self.submitted.set()
         return _Context(self, submission)

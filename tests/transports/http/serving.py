@@ -22,7 +22,7 @@ class Serving:
     """A server that runs. `stop` may be called early by a test of stopping."""
 
     def __init__(self, gateway: ScriptedGateway, limits: HttpLimits, security: HttpSecurity) -> None:
-        app = create_app(gateway, limits, security, live=gateway.live)
+        app = create_app(gateway, limits, security, live=gateway.live, metrics=gateway.metrics)
         self.server = HttpServer(app, limits, host="127.0.0.1", port=0)
         self.url = self.server.url
         self.port = self.server.address[1]
