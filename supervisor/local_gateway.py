@@ -97,7 +97,8 @@ class LocalGateway:
         if runner is None:
             state = Phase.SHUTDOWN if self._group.group.state is GroupState.STOPPED else Phase.FAILED
             return RankView(rank, None, spec.node, state, generation)
-        return RankView(rank, runner.pid, runner.node, runner.phase, generation, runner.progress)
+        footprint = runner.footprint_bytes
+        return RankView(rank, runner.pid, runner.node, runner.phase, generation, runner.progress, footprint)
 
     def ready(self) -> bool:
         """True when the group serves."""

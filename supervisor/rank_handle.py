@@ -39,6 +39,11 @@ class RankHandle(Protocol):
         """How far its phase is, `3/28`; None when it does not count."""
         ...
 
+    @property
+    def footprint_bytes(self) -> int | None:
+        """The memory that its process holds; None where that is not known."""
+        ...
+
     def send(self, command: Command) -> None:
         """Queue a command. A runner that is gone gets nothing.
 

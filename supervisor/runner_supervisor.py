@@ -97,6 +97,11 @@ class RunnerSupervisor:
         """The phase that the runner announced last."""
         return self._lifecycle.phase
 
+    @property
+    def footprint_bytes(self) -> int | None:
+        """The memory that the runner holds."""
+        return None if self._memory is None else self._memory.footprint_bytes
+
     def send(self, command: Command) -> None:
         """Queue a command. Never blocks; a runner that is gone gets nothing.
 

@@ -84,6 +84,7 @@ class RemoteRank:
         self.phase = Phase.IDLE if adopted is None else adopted.phase
         self.step = 0 if adopted is None else adopted.step
         self.progress: str | None = None
+        self.footprint_bytes: int | None = None
 
     @property
     def node(self) -> str:

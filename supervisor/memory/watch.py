@@ -53,6 +53,11 @@ class MemoryWatch:
         self._died_at_s = 0.0
         self._closed = False
 
+    @property
+    def footprint_bytes(self) -> int | None:
+        """What the process held at the last look; None before the first one."""
+        return self._samples[-1].footprint_bytes if self._samples else None
+
     async def sample_forever(self) -> None:
         """Take a sample at every interval, until cancelled."""
         while True:

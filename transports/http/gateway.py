@@ -47,7 +47,10 @@ class Refusal(Exception):
 
 
 class RankView(msgspec.Struct, frozen=True):
-    """One rank as `/cluster` and `ringwarden ps` show it. `pid` is None while no process runs."""
+    """One rank as `/cluster` and `ringwarden ps` show it. `pid` is None while no process runs.
+
+    `footprint_bytes` is the memory that it holds; None where that is not known, as of ranks on other nodes.
+    """
 
     rank: int
     pid: int | None
@@ -55,6 +58,7 @@ class RankView(msgspec.Struct, frozen=True):
     state: Phase
     generation: int
     progress: str | None = None
+    footprint_bytes: int | None = None
 
 
 class NodeView(msgspec.Struct, frozen=True):
