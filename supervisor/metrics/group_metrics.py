@@ -26,6 +26,12 @@ def group_metrics(cluster: ClusterView) -> Iterator[Metric]:
         [((str(view.rank), phase.value), float(phase is view.state)) for view in cluster.ranks for phase in Phase],
     )
     yield gauges(
+        "runner_memory_bytes",
+        "The footprint of a rank on the head's own machine.",
+        ("rank",),
+        [((str(view.rank),), view.footprint_bytes) for view in cluster.ranks if view.footprint_bytes is not None],
+    )
+    yield gauges(
         "heartbeat_age_seconds",
         "Since a node was last heard of; the head's own machine needs no heartbeat.",
         ("node",),

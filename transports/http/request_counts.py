@@ -1,10 +1,12 @@
 """How many requests were answered, by route and status."""
 
+import re
 from collections import Counter
 
 from starlette.routing import Route
 from starlette.types import Scope
 
+_PATTERN_KIND = re.compile(r":\w+}")
 NO_ROUTE = "none"
 CLIENT_GONE = 499
 
@@ -18,4 +20,5 @@ class RequestCounts:
     def add(self, scope: Scope, status: int) -> None:
         """Count the answer to one request; `CLIENT_GONE` when there was nobody to answer."""
         route = scope.get("route")
-        self.by_route_and_status[route.path if isinstance(route, Route) else NO_ROUTE, status] += 1
+        path = _PATTERN_KIND.sub("}", route.path) if isinstance(route, Route) else NO_ROUTE
+        self.by_route_and_status[path, status] += 1
