@@ -2,25 +2,13 @@
 
 from typing import Any
 
-# Templates know three words; APIs have more.
-_EFFORTS = {
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
+# Templates know three words; APIs have more. What no API says is left out.
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
 def thinking_arguments(thinks: bool | None, effort: str | None = None) -> dict[str, Any]:
-    """Return the template's arguments; None leaves it to the template. A template ignores what it does not know.
-
-    Args:
-        thinks: Most templates have one of two words for it; both are said.
-        effort: As an API says it; a word that no API has is left out.
-    """
-    arguments: dict[str, Any] = {} if thinks is None else {"enable_thinking": thinks, "thinking": thinks}
+    """Return the template's arguments; None leaves it to the template. A template ignores what it does not know."""
+    arguments: dict[str, Any] = {} if thinks is None else {"enable_thinking": thinks}
     if effort in _EFFORTS:
         arguments["reasoning_effort"] = _EFFORTS[effort]
     return arguments

@@ -23,9 +23,8 @@ class Thinking(msgspec.Struct, frozen=True):
 
 
 class OutputConfig(msgspec.Struct, frozen=True):
-    """`output_config`; the effort is handed to the chat template, a format cannot be demanded."""
+    """`output_config`; an effort is a hint, a format cannot be demanded."""
 
-    effort: str | None = None
     format: Any = None
 
 
@@ -51,12 +50,11 @@ def chat_prompt_of(fields: PromptFields) -> ChatPrompt:
         ApiError: 400 naming the field at fault.
     """
     rules.check_model(fields.model)
-    config = fields.output_config or OutputConfig()
     refuse_unsupported(
         {
             "mcp_servers": fields.mcp_servers,
             "container": fields.container,
-            "output_config.format": config.format,
+            "output_config.format": (fields.output_config or OutputConfig()).format,
             "output_format": fields.output_format,
         }
     )
@@ -68,5 +66,5 @@ def chat_prompt_of(fields: PromptFields) -> ChatPrompt:
     return ChatPrompt(
         messages=template_messages(fields.messages, fields.system),
         tools=template_tools(fields.tools, fields.tool_choice),
-        template_arguments=thinking_arguments(_THINKING[thinking], config.effort),
+        template_arguments=thinking_arguments(_THINKING[thinking]),
     )

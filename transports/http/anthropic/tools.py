@@ -24,6 +24,7 @@ class ToolChoice(msgspec.Struct, frozen=True):
     """`tool_choice`; no model can be made to call a tool here."""
 
     type: str
+    disable_parallel_tool_use: bool | None = None
 
 
 def template_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> tuple[dict[str, Any], ...]:
