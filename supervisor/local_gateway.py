@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-import anyio
 import msgspec
 
 from diagnostics.incident import Incident
@@ -13,6 +12,8 @@ from supervisor.channel_end import ChannelFull
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.journal.recent_incidents import RecentIncidents
 from supervisor.observation import ObserverFailed
+from supervisor.open_requests import OpenRequest, OpenRequests
+from supervisor.request_views import request_views
 from supervisor.task_stream import BufferedTaskStream
 from transports.framing import FrameViolation
 from transports.http.figures import ServiceFigures
@@ -25,7 +26,10 @@ from transports.http.gateway import (
     Refusal,
     RefusalCode,
 )
-from transports.messages import Prompt, SamplingParameters
+from transports.http.request_view import CancelledView, RequestView
+from transports.messages import Prompt, SamplingParameters, StopReason
+
+_CANCELLED = "The request was cancelled by its id before its answer was complete."
 
 
 class LocalGateway:
@@ -36,6 +40,7 @@ class LocalGateway:
         incidents: What `/incidents` shows.
         max_open_tasks: Tasks in flight and waiting, together; one more is refused.
         admission_wait_s: How long a request may wait for a group that starts or restarts.
+        request_timeout_s: The longest that a request may take in all, if there is such a limit.
         nodes: The nodes of the cluster; none for a group on this machine alone.
     """
 
@@ -46,6 +51,7 @@ class LocalGateway:
         *,
         max_open_tasks: int,
         admission_wait_s: float,
+        request_timeout_s: float | None = None,
         nodes: Callable[[], tuple[NodeView, ...]] = tuple,
     ) -> None:
         self._group = group
@@ -54,7 +60,8 @@ class LocalGateway:
         self._admission_wait_s = admission_wait_s
         self._nodes = nodes
         self._created = int(time.time())
-        self._waiting = 0
+        self._request_timeout_s = request_timeout_s
+        self._requests = OpenRequests(group.tasks.__contains__)
 
     def models(self) -> tuple[ModelView, ...]:
         """The one model."""
@@ -84,7 +91,7 @@ class LocalGateway:
     def figures(self) -> ServiceFigures:
         """Those of the group's tasks; who waits for the group is queued, too."""
         figures = self._group.tasks.statistics.figures(time.monotonic())
-        return msgspec.structs.replace(figures, queued=figures.queued + self._waiting)
+        return msgspec.structs.replace(figures, queued=figures.queued + self._requests.waiting)
 
     def _rank_views(self) -> tuple[RankView, ...]:
         if self._group.group.state is GroupState.DEGRADED:
@@ -121,6 +128,7 @@ class LocalGateway:
         request_id: str,
         *,
         metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> AsyncGenerator[BufferedTaskStream]:
         """Give a task to the group; leaving early cancels it. Waits, bounded, for a group that is not ready.
 
@@ -128,19 +136,47 @@ class LocalGateway:
             Refusal: On entering, when the group cannot be asked, or an observer does not let the task begin.
         """
         self._check_model(model)
-        await self._until_ready()
+        self._check_room()
+        timeouts_s = [one for one in (timeout_s, self._request_timeout_s) if one is not None]
+        request = self._requests.open(request_id, model, metadata or {}, min(timeouts_s, default=None))
         try:
-            stream = self._group.start_task(request_id, prompt, sampling, metadata)
+            await self._until_ready(request)
+            stream = self._start(request, prompt, sampling)
+            try:
+                yield stream
+            finally:
+                self._group.leave_task(stream.task_id)
+        finally:
+            self._requests.close(request)
+
+    def requests(self) -> tuple[RequestView, ...]:
+        """Those that are open, oldest first."""
+        return request_views(self._requests, self._group.tasks.progress(), time.monotonic())
+
+    def cancel(self, request_id: str) -> CancelledView | None:
+        """End one open request by its id; None when there is none."""
+        request = self._requests.get(request_id)
+        if request is None:
+            return None
+        if request.task_id is None:
+            request.cancel_waiting()
+            return CancelledView(request_id, 0)
+        stopped = self._group.tasks.stop(request.task_id, StopReason.REQUEST_CANCELLED, _CANCELLED)
+        return None if stopped is None else CancelledView(request_id, stopped.tokens_emitted)
+
+    def _start(self, request: OpenRequest, prompt: Prompt, sampling: SamplingParameters) -> BufferedTaskStream:
+        try:
+            stream = self._group.start_task(
+                request.request_id, prompt, sampling, request.metadata, deadline=request.deadline
+            )
         except (ChannelFull, FrameViolation) as exc:
             raise Refusal(
                 RefusalCode.QUEUE_FULL, f"The runner cannot take the request: {exc}.", retry_after_s=5
             ) from exc
         except ObserverFailed as exc:
             raise Refusal(RefusalCode.TASK_FAILED, f"The request was not started: {exc}.") from exc
-        try:
-            yield stream
-        finally:
-            self._group.leave_task(stream.task_id)
+        request.task_id = stream.task_id
+        return stream
 
     def _check_model(self, model: str) -> None:
         served = self._group.spec.model_id
@@ -149,24 +185,29 @@ class LocalGateway:
                 RefusalCode.MODEL_NOT_FOUND, f"The model {model!r} is not served here; the one that is: {served!r}."
             )
 
-    async def _until_ready(self) -> None:
-        if len(self._group.tasks) + self._waiting >= self._max_open_tasks:
+    def _check_room(self) -> None:
+        if len(self._group.tasks) + self._requests.waiting >= self._max_open_tasks:
             message = f"{self._max_open_tasks} requests are in flight or waiting already; send this one again later."
             raise Refusal(RefusalCode.QUEUE_FULL, message, retry_after_s=1)
-        self._waiting += 1
-        try:
-            with anyio.move_on_after(self._admission_wait_s):
-                while not self.ready():
-                    self._refuse_if_hopeless()
-                    await self._group.changed()
-        finally:
-            self._waiting -= 1
-        if not self.ready():
-            raise self._not_ready()
 
-    def _refuse_if_hopeless(self) -> None:
+    async def _until_ready(self, request: OpenRequest) -> None:
+        deadline = request.deadline
+        own_s = self._admission_wait_s if deadline is None else deadline.at - time.monotonic()
+        wait_s = min(own_s, self._admission_wait_s)
+        await self._requests.wait(request, wait_s, self._has_to_wait, self._group.changed)
+        if request.cancelled:
+            raise Refusal(RefusalCode.REQUEST_CANCELLED, _CANCELLED)
+        if self.ready():
+            return
+        if deadline is not None and wait_s == own_s:
+            message = deadline.sentence("the runners did not become ready in it")
+            raise Refusal(RefusalCode.DEADLINE_EXCEEDED, message)
+        raise self._not_ready()
+
+    def _has_to_wait(self) -> bool:
         if self._group.group.state in (GroupState.FAILED, GroupState.STOPPING, GroupState.STOPPED):
             raise self._not_ready()
+        return not self.ready()
 
     def _not_ready(self) -> Refusal:
         group, incident = self._group.group, self._group.incident

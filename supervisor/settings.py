@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admission_wait_s: Annotated[
         float, Meta(ge=0, le=600, description="how long a request waits for a restarting group")
     ] = 10.0
+    request_timeout_s: (
+        Annotated[float, Meta(gt=0, le=86_400, description="the longest that a request may take in all; default: any")]
+        | None
+    ) = None
     prefill_step_tokens: Annotated[int, Meta(ge=1, le=65_536, description="prompt tokens computed at once")] = 512
 
     start_timeout_s: Annotated[

@@ -10,6 +10,7 @@ import msgspec
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from transports.http.figures import ServiceFigures
+from transports.http.request_view import CancelledView, RequestView
 from transports.messages import Prompt, SamplingParameters, TaskEvent
 
 
@@ -170,14 +171,24 @@ class Gateway(Protocol):
         request_id: str,
         *,
         metadata: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> AbstractAsyncContextManager[TaskStream]:
         """Give a task to the runners. Leaving the context before the terminal event cancels the task.
 
-        The metadata is kept with what is recorded about the task; no runner sees it.
+        The metadata is kept with what is recorded about the task; no runner sees it. `timeout_s` is how long the
+        request may take in all; when it is over, the stream ends with `TaskStopped`.
 
         Entering waits while a group restarts, for a bounded time.
 
         Raises:
             Refusal: On entering, when no runner can be asked.
         """
+        ...
+
+    def requests(self) -> tuple[RequestView, ...]:
+        """Those that are open, oldest first."""
+        ...
+
+    def cancel(self, request_id: str) -> CancelledView | None:
+        """End one open request by its id; whoever waits for it hears an error. None when there is none."""
         ...

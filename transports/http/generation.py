@@ -23,6 +23,7 @@ class Generation(msgspec.Struct, frozen=True):
     stream: bool
     include_usage: bool
     metadata: dict[str, str] = {}
+    timeout_s: float | None = None
 
 
 class AnswerIdentity(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 import time
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from transports.http.generation import AnswerIdentity, Generation, Surface, Whol
 from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
+from transports.http.request_timeout import request_timeout_of
 from transports.http.stream_answer import StreamAnswer
 from transports.http.task_timing import TaskTiming, TimedTask
 
@@ -45,7 +47,7 @@ class GenerationEndpoint:
             ClientGone: Nobody reads the answer.
         """
         body = await read_body(scope, receive, self._limits)
-        generation = self._surface.parse(body)
+        generation = msgspec.structs.replace(self._surface.parse(body), timeout_s=request_timeout_of(scope))
         request_id = request_id_of(scope)
         if generation.stream:
             await run_beside(lambda: self._stream(generation, request_id, send), lambda: until_disconnect(receive))
@@ -76,7 +78,12 @@ class GenerationEndpoint:
 
     def _submit(self, generation: Generation, request_id: str) -> AbstractAsyncContextManager[TaskStream]:
         return self._gateway.submit(
-            generation.model, generation.prompt, generation.sampling, request_id, metadata=generation.metadata
+            generation.model,
+            generation.prompt,
+            generation.sampling,
+            request_id,
+            metadata=generation.metadata,
+            timeout_s=generation.timeout_s,
         )
 
     async def _collect(self, stream: TaskStream) -> WholeAnswer:
