@@ -20,6 +20,7 @@ def test_cluster_shows_each_rank_as_an_object() -> None:
             "state": "ready",
             "generation": 3,
             "progress": None,
+            "footprint_bytes": None,
         }
         assert body["state"] == "ready"
 
