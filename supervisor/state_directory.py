@@ -57,8 +57,8 @@ class StateDirectory:
         self.path = path
         self.journal_file = path / "journal.db"
         self.raw_logs_folder = path / "logs"
+        self.lock_file = path / "lock"
         self._record_file = path / "daemon.json"
-        self._lock_file = path / "lock"
 
     def create(self) -> None:
         """Make the folder, for this user only (0700), also when it was wider before.
@@ -87,9 +87,9 @@ class StateDirectory:
         self.create()
         try:
             # Python opens it close-on-exec, so no runner inherits the lock.
-            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as problem:
-            raise _unusable(self._lock_file, problem) from problem
+            raise _unusable(self.lock_file, problem) from problem
         try:
             self._take(descriptor)
             try:
@@ -106,7 +106,7 @@ class StateDirectory:
         except OSError as problem:
             if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise StateDirectoryLocked(self.path, _pid_in(descriptor)) from problem
-            raise _unusable(self._lock_file, problem) from problem
+            raise _unusable(self.lock_file, problem) from problem
         with suppress(OSError):  # the number is for the other one's error message only
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -23,7 +23,7 @@ _MAX_OUTPUT_BYTES = 1024 * 1024
 _COMMAND_TIMEOUT_S = 5.0
 _MAX_RDMA_DEVICES = 64
 _CPU_INFO = Path("/proc/cpuinfo")
-_LINUX_RDMA = Path("/sys/class/infiniband")
+LINUX_RDMA = Path("/sys/class/infiniband")
 _ACTIVE = "4:"
 """How Linux writes the state of a port that works: `4: ACTIVE` (Documentation/infiniband/sysfs)."""
 
@@ -52,7 +52,7 @@ def read_facts() -> NodeFacts:
         mlx_lm_version=installed_version("mlx-lm"),
         mlx_environment=mlx_environment(os.environ),
         addresses=best_addresses(read_interfaces(), system, ports),
-        rdma_devices=_mac_rdma(ports) if on_mac else linux_rdma(_LINUX_RDMA),
+        rdma_devices=_mac_rdma(ports) if on_mac else linux_rdma(LINUX_RDMA),
     )
 
 

@@ -1,0 +1,52 @@
+"""Asking a command of the system, and knowing why it did not answer."""
+
+import os
+import subprocess
+import tempfile
+
+import msgspec
+
+_MAX_ANSWER_BYTES = 1024 * 1024
+
+
+class ToolAnswer(msgspec.Struct, frozen=True):
+    """What it printed, or in one clause why there is nothing; exactly one of the two is set."""
+
+    output: str | None = None
+    problem: str | None = None
+
+
+def ask_tool(*command: str, timeout_s: float = 5.0) -> ToolAnswer:
+    """Run a command of the system to its end. Blocks for `timeout_s` at most; of a long answer the first MiB is read.
+
+    A command that exits with an error did not answer, whatever it printed.
+    """
+    name = " ".join(command)
+    # A file takes whatever comes; a pipe would have to be read, without a limit.
+    with tempfile.TemporaryFile() as printed:
+        try:
+            ended = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                timeout=timeout_s,
+                check=False,
+            )
+        except FileNotFoundError:
+            return ToolAnswer(problem=f"there is no {command[0]} here")
+        except subprocess.TimeoutExpired:
+            return ToolAnswer(problem=f"`{name}` did not end within {timeout_s:g} s")
+        except OSError as problem:
+            return ToolAnswer(problem=f"`{name}` cannot be started: {problem.strerror or problem}")
+        if ended.returncode != 0:
+            return ToolAnswer(problem=f"`{name}` exited with {ended.returncode}")
+        printed.seek(0)
+        return ToolAnswer(output=printed.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").strip())
+
+
+def _environment() -> dict[str, str]:
+    # A launch agent's PATH may lack /usr/sbin, where sysctl and networksetup are; and their words must be English.
+    path = os.pathsep.join(filter(None, [os.environ.get("PATH"), "/usr/bin:/bin:/usr/sbin:/sbin"]))
+    return {"PATH": path, "LC_ALL": "C"}
