@@ -33,7 +33,7 @@ from supervisor.model_source import ResolvedModel, resolve_model
 from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
 from supervisor.runner_limits import runner_limits
-from supervisor.runner_record import RunnerRecord, StraysOutlive
+from supervisor.runner_record import RUNNERS_FILE, RunnerRecord, StraysOutlive
 from supervisor.settings import Settings, is_loopback
 from supervisor.start_display import StartDisplay, show_starts
 from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
@@ -199,7 +199,7 @@ def _own_names(settings: Settings) -> tuple[str, ...]:
 @contextmanager
 def guarded(state: StateDirectory) -> Generator[Guard]:
     """End what an earlier daemon of this folder left, then guard what this one starts. Blocks, for 5 s at most."""
-    record = RunnerRecord(state.path / "runners.json")
+    record = RunnerRecord(state.path / RUNNERS_FILE)
     try:
         strays = record.end_strays()
     except StraysOutlive as problem:

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from supervisor.cli.command_groups import GroupedCommands
 from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
+from supervisor.cli.doctor_command import DOCTOR_TAKES_FLAGS_OF_UP, doctor
 from supervisor.cli.errors import CommandError
 from supervisor.cli.events_command import events
 from supervisor.cli.join_command import join
@@ -164,6 +165,7 @@ app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 app.command()(join)
 app.command()(diagnose)
 app.command()(logs)
+app.command(context_settings=DOCTOR_TAKES_FLAGS_OF_UP)(doctor)
 app.command()(events)
 app.add_typer(keys)
 app.add_typer(config)
