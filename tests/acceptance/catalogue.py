@@ -35,7 +35,9 @@ CLIENTS = (
     Client("openai-python-2", "openai-python-2", ("openai==2.54.0",), "openai_python.py"),
     Client("anthropic-python", "anthropic-python", ("anthropic==2.12.0",), "anthropic_python.py"),
     Client("litellm", "litellm", ("litellm==1.106.2", "openai==2.54.0"), "litellm_python.py"),
-    Client("langchain-openai", "langchain-openai", ("langchain-openai==1.7.3", "openai==3.54.0"), "langchain_python.py"),
+    Client(
+        "langchain-openai", "langchain-openai", ("langchain-openai==1.7.3", "openai==3.54.0"), "langchain_python.py"
+    ),
     Client("llm", "llm", ("llm==0.36", "openai==3.54.0"), "llm_command.py"),
     Client("ollama-python", "ollama-python", ("ollama==0.6.3",), "ollama_python.py"),
     Client("openai-node", "openai-node", ("openai@7.57.0",), "openai_node.mjs"),

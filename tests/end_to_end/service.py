@@ -110,6 +110,11 @@ def _descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+def fault_environment(script: dict[str, Any], faults: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return what tells a scripted engine how to behave."""
+    return {"FAULT_ENGINE_SCRIPT": json.dumps(script), "FAULT_ENGINE_FAULTS": json.dumps(list(faults))}
+
+
 @contextmanager
 def service(
     *arguments: str, faults: Sequence[dict[str, Any]] = (), script: dict[str, Any] | None = None
@@ -117,8 +122,7 @@ def service(
     """Start a daemon, by default with two scripted ranks; it is stopped at the end and nothing is left."""
     with tempfile.TemporaryDirectory(prefix="rw-") as name:
         folder = Path(name)
-        environment = {"FAULT_ENGINE_SCRIPT": json.dumps(script or {}), "FAULT_ENGINE_FAULTS": json.dumps(list(faults))}
-        started = Service(arguments, environment, folder)
+        started = Service(arguments, fault_environment(script or {}, faults), folder)
         try:
             yield started
         finally:
