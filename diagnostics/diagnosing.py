@@ -49,6 +49,7 @@ def diagnosis_told_by(diagnostic: Diagnostic, confidence: Confidence) -> Diagnos
         peer_loss=diagnostic.symptom and not own_socket,
         evidence=diagnostic.evidence,
         evidence_line=diagnostic.line,
+        decisive=_index(diagnostic.line, diagnostic.evidence_lines),
     )
 
 
@@ -64,3 +65,7 @@ def diagnosis_of(cause: Cause, confidence: Confidence, message: str, tail: tuple
         peer_loss=False,
         evidence=tail,
     )
+
+
+def _index(line: int, lines: tuple[int, ...]) -> int | None:
+    return lines.index(line) if line in lines else None

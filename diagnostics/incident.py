@@ -27,7 +27,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """The cause of one runner's death, from its own evidence only.
 
     `message` is one sentence without rank or node. `peer_loss` is True when all that is known is that a peer went
-    away: another rank's certificate then tells the cause.
+    away: another rank's certificate then tells the cause. `evidence_line` is the number of the line in the stream that
+    told it, `decisive` its index in `evidence`.
     """
 
     cause: Cause
@@ -38,6 +39,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     peer_loss: bool
     evidence: tuple[str, ...] = ()
     evidence_line: int | None = None
+    decisive: int | None = None
 
 
 Generation = Annotated[int, Meta(ge=0, lt=2**53)]

@@ -13,16 +13,22 @@ from diagnostics.cause import Cause
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from transports.http.gateway import ClusterView, GroupState
+from transports.http.request_view import RequestView
 from transports.output_events import OutputStream
 
 LiveAttribution = Literal["exact", "shared", "none"]
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag=True):
-    """Everything that is shown as it is now. Sent first, and then at most once a second; has no id."""
+    """Everything that is shown as it is now. Sent first, and then at most once a second; has no id.
+
+    The service's figures are in `cluster`. `requests` are the oldest that are open, of `open_requests` in all.
+    """
 
     at: float
     cluster: ClusterView
+    requests: tuple[RequestView, ...] = ()
+    open_requests: int = 0
 
 
 class StateChanged(msgspec.Struct, frozen=True, tag=True):

@@ -126,7 +126,7 @@ def _evidence(incident: Incident) -> Iterator[Text]:
     """Yield the lines that the cause was read from; the decisive one stands out."""
     root = next((found for found in incident.certificates if found.rank == incident.rank), None)
     lines = incident.evidence or (root.diagnosis.evidence if root else ())
-    decisive = root.diagnosis.evidence_line if root else None
+    decisive = root.diagnosis.decisive if root else None
     if not lines:
         yield shown("it wrote nothing that explains its end", "dim")
     for number, line in enumerate(lines[:MAX_EVIDENCE_LINES]):

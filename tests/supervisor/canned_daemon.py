@@ -36,6 +36,7 @@ ABORTED = Diagnosis(
     peer_loss=False,
     evidence=("loading 28 layers", "[METAL] Command buffer execution failed: timeout\x1b[2J", "libc++abi: terminating"),
     evidence_line=1,
+    decisive=1,
 )
 LOST_ITS_PEER = Diagnosis(
     cause=Cause.RING_PEER_CLOSED,

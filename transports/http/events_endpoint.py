@@ -22,6 +22,7 @@ _HEAD = (
     (b"x-accel-buffering", b"no"),
 )
 _SNAPSHOT_INTERVAL_S = 1.0
+_MAX_REQUESTS_SHOWN = 100
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -85,8 +86,10 @@ class EventsEndpoint:
         """One for all who listen: a new one only when the last is a second old."""
         now = self._clock()
         if self._snapshot_at_s is None or now - self._snapshot_at_s >= _SNAPSHOT_INTERVAL_S:
-            data = _ENCODER.encode(Snapshot(time.time(), self._gateway.cluster()))
-            self._snapshot, self._snapshot_at_s = EncodedEvent(None, Snapshot.__name__, data), now
+            requests = self._gateway.requests()
+            snapshot = Snapshot(time.time(), self._gateway.cluster(), requests[:_MAX_REQUESTS_SHOWN], len(requests))
+            self._snapshot = EncodedEvent(None, Snapshot.__name__, _ENCODER.encode(snapshot))
+            self._snapshot_at_s = now
         return self._snapshot
 
 
