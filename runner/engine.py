@@ -7,7 +7,9 @@ from typing import Literal, Protocol, cast
 
 import msgspec
 
+from runner.answer_scanner import AnswerScanner
 from runner.plan import PreparedTask
+from transports.answers import TokenCandidate
 from transports.messages import Configure, ModelFacts, RejectionCode, StartTask
 
 
@@ -60,12 +62,14 @@ class Prefilled(msgspec.Struct, frozen=True):
 class Generated(msgspec.Struct, frozen=True):
     """One more token of a task. `token` None: the model ended the sequence; that token is not part of the answer.
 
-    A set `finish` means that the engine has let go of the task, on all ranks in the same step.
+    A set `finish` means that the engine has let go of the task, on all ranks in the same step. `candidates` are the
+    token itself and then the likeliest ones, best first: on rank 0 for tasks that ask for log-probabilities.
     """
 
     task_id: str
     token: int | None
     finish: Literal["stop", "length"] | None = None
+    candidates: tuple[TokenCandidate, ...] = ()
 
 
 StepOutput = Prefilled | Generated
@@ -86,7 +90,7 @@ class TextStream(Protocol):
 class Engine(Protocol):
     """One rank's share of a model. All methods are called by the compute thread, in the order of this class.
 
-    An exception from `prepare` or a `TextStream` ends that task; from anything else, the runner.
+    An exception from `prepare`, `answer_scanner` or a `TextStream` ends that task; from anything else, the runner.
     """
 
     def connect(self) -> None:
@@ -111,6 +115,10 @@ class Engine(Protocol):
 
     def text_stream(self, task: PreparedTask) -> TextStream:
         """Return a fresh stream for a prepared task. Rank 0 only."""
+        ...
+
+    def answer_scanner(self, command: StartTask, task: PreparedTask) -> AnswerScanner:
+        """Return what takes the prepared task's text apart, fresh. Rank 0 only."""
         ...
 
     def propose(self, plan: bytes) -> None:

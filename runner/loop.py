@@ -6,6 +6,7 @@ from typing import assert_never
 
 from diagnostics.phase import Phase
 from runner.agreement import Follower, Leader
+from runner.answer import Answer
 from runner.attribution import task as working_for
 from runner.attribution.task_output import TaskOutput
 from runner.control import Inbox
@@ -216,7 +217,8 @@ class _LeadingRank:
                 if command.sampling.max_tokens == 0:
                     self._leader.settle(command.task_id)
                     return counted(task)
-                event = self._delivery.accept(task, self._engine.text_stream(task))
+                answer = Answer(self._engine.answer_scanner(command, task), task.sampling)
+                event = self._delivery.accept(task, self._engine.text_stream(task), answer)
             except Exception as exc:  # noqa: BLE001 - a request can make templates and tokenizers raise anything
                 self._leader.settle(command.task_id)
                 return [rejected(command.task_id, exc)]

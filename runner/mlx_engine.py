@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
+from runner.answer_scanner import AnswerScanner
 from runner.attribution import bound
 from runner.engine import Generated, Prefilled, Report, StepOutput
 from runner.plan import PreparedTask
+from transports.answers import TokenCandidate
 from transports.messages import Configure, ModelFacts, SamplingParameters, StartTask
 
 if TYPE_CHECKING:
     from runner.mlx_agreement import Broadcast
-    from runner.mlx_binding import Batch, Detokenizer, LogitsProcessor, Model, Sampler, Tokenizer
+    from runner.mlx_binding import Batch, Detokenizer, LogitsProcessor, Model, SampledToken, Sampler, Tokenizer
+    from runner.mlx_logprobs import Candidates
 
 _WARM_UP_PROMPT_TOKENS = 8
 _WARM_UP_TOKENS = 4
@@ -53,11 +56,13 @@ class MlxEngine:
     _model: "Model"
     _tokenizer: "Tokenizer"
     _facts: ModelFacts
+    _candidates: "Candidates"
 
     def __init__(self, configuration: Configure) -> None:
         self._configuration = configuration
         self._group: mx.distributed.Group | None = None
         self._uids: dict[str, int] = {}
+        self._top_candidates: dict[str, int] = {}
         self._task_ids: dict[int, str] = {}
 
     def connect(self) -> None:
@@ -82,11 +87,13 @@ class MlxEngine:
         from runner.mlx_agreement import Broadcast  # noqa: PLC0415 - after connecting
         from runner.mlx_binding import batch_stream, new_batch  # noqa: PLC0415
         from runner.mlx_loading import load  # noqa: PLC0415
+        from runner.mlx_logprobs import Candidates  # noqa: PLC0415
 
         configuration = self._configuration
         self._model, self._tokenizer, self._facts = load(
             Path(configuration.model), self._group, configuration.parallel, configuration.layers, report
         )
+        self._candidates = Candidates(self._tokenizer)
         self._stream = batch_stream()
         self._broadcast = Broadcast(self._group, self._stream)
         self._batch = new_batch(
@@ -120,6 +127,12 @@ class MlxEngine:
         del task
         return MlxText(self._tokenizer.detokenizer, self._tokenizer.eos_token_ids)
 
+    def answer_scanner(self, command: StartTask, task: PreparedTask) -> AnswerScanner:
+        """What knows the model's markers."""
+        from runner.answer_formats import scanner_for  # noqa: PLC0415 - loaded with the model
+
+        return scanner_for(self._tokenizer, command.prompt, task.tokens)
+
     def propose(self, plan: bytes) -> None:
         """Begin to share rank 0's plan."""
         self._broadcast.propose(plan)
@@ -150,6 +163,8 @@ class MlxEngine:
             stop_sequences=[stop_tokens(ends)],
         )
         self._uids[task.task_id] = uid
+        if sampling.logprobs is not None and self._configuration.rank == 0:
+            self._top_candidates[task.task_id] = sampling.logprobs
         self._task_ids[uid] = task.task_id
 
     def sampler(self, task: PreparedTask, usual: "Sampler") -> "Sampler":
@@ -166,7 +181,7 @@ class MlxEngine:
         """Take tasks out of the batch."""
         uids = [self._uids.pop(task_id) for task_id in task_ids if task_id in self._uids]
         for uid in uids:
-            del self._task_ids[uid]
+            self._top_candidates.pop(self._task_ids.pop(uid), None)
         if uids:
             self._batch.remove(uids)
 
@@ -178,15 +193,19 @@ class MlxEngine:
             outputs.append(Prefilled(self._task_ids[prompt.uid], *prompt.progress))
         for sampled in tokens:
             task_id = self._task_ids[sampled.uid]
-            if sampled.finish_reason is None:
-                outputs.append(Generated(task_id, sampled.token))
-                continue
-            del self._task_ids[sampled.uid], self._uids[task_id]
-            ended_itself = sampled.finish_reason == "stop"
-            outputs.append(
-                Generated(task_id, None, "stop") if ended_itself else Generated(task_id, sampled.token, "length")
-            )
+            if sampled.finish_reason == "stop":
+                outputs.append(Generated(task_id, None, "stop"))
+            else:
+                finish = None if sampled.finish_reason is None else "length"
+                outputs.append(Generated(task_id, sampled.token, finish, self._candidates_of(task_id, sampled)))
+            if sampled.finish_reason is not None:
+                del self._task_ids[sampled.uid], self._uids[task_id]
+                self._top_candidates.pop(task_id, None)
         return outputs
+
+    def _candidates_of(self, task_id: str, sampled: "SampledToken") -> tuple[TokenCandidate, ...]:
+        top = self._top_candidates.get(task_id)
+        return () if top is None else self._candidates.of(sampled.logprobs, sampled.token, top)
 
     def close(self) -> None:
         """Let the last step finish on all ranks, so that no peer sees a socket close under it."""

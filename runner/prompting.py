@@ -116,6 +116,8 @@ def _chat(prompt: ChatPrompt, tokenizer: Tokenizer) -> list[int]:
         _reject("messages", "messages is empty; send at least one message")
     if not tokenizer.has_chat_template:
         _reject("messages", "this model has no chat template; send text to /v1/completions instead")
+    if prompt.tools and isinstance(tokenizer.chat_template, str) and "tools" not in tokenizer.chat_template:
+        _reject("tools", "this model cannot use tools: its chat template does not show them to it; leave tools out")
     reserved = _RESERVED_ARGUMENTS.intersection(prompt.template_arguments)
     if reserved:
         _reject("chat_template_kwargs", f"{min(reserved)} cannot be set by a request")

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from runner.text_matching import first_to_end, unfinished
+
 
 class StopScanner:
     """Lets text through up to the first stop sequence, which itself is never emitted.
@@ -14,28 +16,21 @@ class StopScanner:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
 
-    def push(self, text: str) -> tuple[str, bool]:
-        """Take text and return what may be shown now, and whether a stop sequence was found."""
+    def push(self, text: str) -> tuple[str, str | None]:
+        """Take text and return what may be shown now, and the stop sequence that was found."""
         if not self._stops:
-            return text, False
+            return text, None
         text = self._held + text
         self._held = ""
-        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
-        if found:
-            return text[: min(found)[1]], True
-        keep = max(_overlap(text, stop) for stop in self._stops)
+        found = first_to_end(text, self._stops)
+        if found is not None:
+            start, stop = found
+            return text[:start], stop
+        keep = unfinished(text, self._stops)
         self._held = text[len(text) - keep :]
-        return text[: len(text) - keep], False
+        return text[: len(text) - keep], None
 
     def flush(self) -> str:
         """Return what was held back; the text is over."""
         held, self._held = self._held, ""
         return held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that begins `stop`."""
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0

@@ -12,23 +12,27 @@ import msgspec
 from diagnostics.evidence import RunnerTerminationError
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
+from transports.answers import TaskFinished, TokenChunk, ToolCallChunk
 from transports.output_events import OutputEvent, TaskOutputEnded
 from transports.progress import Progress
 
 Parallelism = Literal["tensor", "pipeline"]
 Backend = Literal["none", "ring", "jaccl", "mpi", "nccl"]
-FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
 # --- what a task is ---
 
 
 class ChatPrompt(msgspec.Struct, frozen=True, tag=True):
-    """Messages as the client sent them (OpenAI shape, validated), rendered by the model's own chat template."""
+    """Messages as the client sent them (OpenAI shape, validated), rendered by the model's own chat template.
+
+    `requires_thinking` refuses the task where the model has no marks for what it thinks.
+    """
 
     messages: tuple[dict[str, Any], ...]
     tools: tuple[dict[str, Any], ...] = ()
     template_arguments: dict[str, Any] = {}
+    requires_thinking: bool = False
 
 
 class TextPrompt(msgspec.Struct, frozen=True, tag=True):
@@ -50,6 +54,7 @@ class SamplingParameters(msgspec.Struct, frozen=True):
     """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context.
 
     `logprobs` asks for log-probabilities: None for none, 0 for those of the chosen tokens, n for n alternatives too.
+    `max_tool_calls` ends the answer after so many calls: 1 for APIs that let a client refuse parallel calls.
     `max_tokens` 0 asks for no answer but the number of the prompt's tokens: the task ends as soon as it is accepted.
     """
 
@@ -66,6 +71,7 @@ class SamplingParameters(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
+    max_tool_calls: int | None = None
 
 
 # --- commands: supervisor -> runner ---
@@ -184,73 +190,6 @@ class PrefillProgress(msgspec.Struct, frozen=True, tag=True):
     task_id: str
     done: int
     total: int
-
-
-class TokenCandidate(msgspec.Struct, frozen=True, array_like=True):
-    """A token that could be chosen, and its log-probability in the model's own distribution, before any sampling.
-
-    `text` is the token alone, with U+FFFD for bytes that are no whole character; `data` are its bytes.
-    """
-
-    text: str
-    data: bytes
-    logprob: float
-
-
-class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
-    """One token of the answer's text: the one that was chosen, and the likeliest ones, best first.
-
-    `offset` is where the token begins in the answer's text, in characters.
-    """
-
-    chosen: TokenCandidate
-    offset: int
-    top: tuple[TokenCandidate, ...] = ()
-
-
-class TokenChunk(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """One generated token, and what can be shown since the one before it.
-
-    `text` and `reasoning` are both empty while a character, a stop sequence, a marker or a tool call is incomplete.
-    Where both are there, the reasoning came first. `logprobs` are those of the tokens whose first character is in
-    `text`, in order: none, this token's, or several that were held back. Reasoning, markers and tool calls have none.
-    """
-
-    task_id: str
-    index: int
-    token: int
-    text: str
-    reasoning: str = ""
-    logprobs: tuple[TokenLogprobs, ...] = ()
-
-
-class ToolCallChunk(msgspec.Struct, frozen=True, tag=True):
-    """One whole call of a tool. `index` counts the task's calls from 0, `arguments` is the JSON text of an object."""
-
-    task_id: str
-    index: int
-    call_id: str
-    name: str
-    arguments: str
-
-
-class TaskFinished(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """Terminal. `text`, `reasoning` and `logprobs` are what was still held back, as in `TokenChunk`.
-
-    `finish_reason` is `tool_calls` when the answer ended by itself after at least one `ToolCallChunk`.
-    `stop_sequence` is the one of `SamplingParameters.stop` that ended the answer; then `finish_reason` is `stop`.
-    `reasoning_tokens` are those of `completion_tokens` that were spent on reasoning.
-    """
-
-    task_id: str
-    finish_reason: FinishReason
-    prompt_tokens: int
-    completion_tokens: int
-    text: str = ""
-    reasoning: str = ""
-    logprobs: tuple[TokenLogprobs, ...] = ()
-    stop_sequence: str | None = None
-    reasoning_tokens: int = 0
 
 
 class ErrorChunk(msgspec.Struct, frozen=True, tag=True):

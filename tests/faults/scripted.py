@@ -13,9 +13,11 @@ new in it then counts from there.
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
+from runner.answer_scanner import AnswerScanner
 from runner.engine import Generated, Prefilled, Report, StepOutput, TaskRejection
 from runner.plan import PreparedTask
 from tests.faults.actions import ACTIONS, perform
@@ -137,6 +139,11 @@ class ScriptedEngine:
         del task
         return ScriptedText(self)
 
+    def answer_scanner(self, command: StartTask, task: PreparedTask) -> AnswerScanner:
+        """All of it is text."""
+        del command, task
+        return AnswerScanner()
+
     def propose(self, plan: bytes) -> None:
         """Send the plan out."""
         assert self._star is not None
@@ -158,10 +165,11 @@ class ScriptedEngine:
             self._running.pop(task_id, None)
 
     def step(self) -> Sequence[StepOutput]:
-        """One token for every task whose prompt is done, one chunk for the others."""
+        """One token for every task whose prompt is done, one chunk for the others; who came too late waits."""
         self.reach("step")
         time.sleep(self._script.token_interval_s)
-        outputs = [self._advance(running) for running in self._running.values()]
+        computed = islice(self._running.values(), self._configuration.max_concurrent_tasks)
+        outputs = [self._advance(running) for running in computed]
         for output in outputs:
             if isinstance(output, Generated) and output.finish:
                 del self._running[output.task_id]

@@ -11,23 +11,24 @@ texts = st.text(alphabet="abc", max_size=40)
 stops = st.lists(st.text(alphabet="abc", min_size=1, max_size=5), max_size=4)
 
 
-def scan(pieces: list[str], stop: list[str]) -> tuple[str, bool]:
+def scan(pieces: list[str], stop: list[str]) -> tuple[str, str | None]:
     scanner = StopScanner(stop)
     shown = ""
     for piece in pieces:
         text, stopped = scanner.push(piece)
         shown += text
         if stopped:
-            return shown, True
-    return shown + scanner.flush(), False
+            return shown, stopped
+    return shown + scanner.flush(), None
 
 
-def expected(text: str, stop: list[str]) -> tuple[str, bool]:
+def expected(text: str, stop: list[str]) -> tuple[str, str | None]:
     for end in range(len(text) + 1):
-        starts = [end - len(one) for one in stop if text[:end].endswith(one)]
-        if starts:
-            return text[: min(starts)], True
-    return text, False
+        ending = [one for one in stop if text[:end].endswith(one)]
+        if ending:
+            longest = max(ending, key=len)
+            return text[: end - len(longest)], longest
+    return text, None
 
 
 @given(texts, stops, st.data())
@@ -40,6 +41,6 @@ def test_any_cutting_gives_the_first_sequence_that_ends(text: str, stop: list[st
 
 def test_only_what_may_become_a_stop_sequence_is_held_back() -> None:
     scanner = StopScanner(["END"])
-    assert scanner.push("the E") == ("the ", False)
-    assert scanner.push("N") == ("", False)
-    assert scanner.push("d") == ("ENd", False)
+    assert scanner.push("the E") == ("the ", None)
+    assert scanner.push("N") == ("", None)
+    assert scanner.push("d") == ("ENd", None)

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from transports.answers import TokenLogprobs
 from transports.http.error_rows import error_of_incident, error_of_rejection, error_of_stop
 from transports.http.generation import WholeAnswer
 from transports.http.held_text import HeldText
@@ -16,7 +17,6 @@ from transports.messages import (
     TaskRejected,
     TaskStopped,
     TokenChunk,
-    TokenLogprobs,
     ToolCallChunk,
 )
 from transports.output_events import TaskLog, TaskStderr, TaskStdout

@@ -9,9 +9,10 @@ from typing import Protocol
 
 import msgspec
 
+from transports.answers import TokenLogprobs
 from transports.http.errors import ApiError
 from transports.http.task_timing import TaskTiming
-from transports.messages import Prompt, SamplingParameters, TaskFinished, TokenLogprobs, ToolCallChunk
+from transports.messages import Prompt, SamplingParameters, TaskFinished, ToolCallChunk
 
 
 class Generation(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from transports.answers import TokenLogprobs
 from transports.http.anthropic.errors import error_object
 from transports.http.anthropic.message import empty_block, message_of, stop_of, usage_of
 from transports.http.errors import ApiError
@@ -10,7 +11,7 @@ from transports.http.generation import AnswerIdentity
 from transports.http.json_line import encode_line
 from transports.http.leading_space import LeadingSpace
 from transports.http.server_sent_events import sse_event
-from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
+from transports.messages import TaskFinished, ToolCallChunk
 
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from transports.answers import TokenLogprobs
 from transports.http.errors import ApiError, internal_error
 from transports.http.generation import AnswerIdentity
 from transports.http.json_line import encode_line
 from transports.http.server_sent_events import sse_comment
-from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
+from transports.messages import TaskFinished, ToolCallChunk
 
 _ENCODER = msgspec.json.Encoder()
 _DONE = b"data: [DONE]\n\n"

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from transports.answers import TokenCandidate, TokenLogprobs
 from transports.http.errors import invalid_request
 from transports.http.sampling_rules import Range, check_range
-from transports.messages import TokenCandidate, TokenLogprobs
 
 TOP_OF_CHAT = Range(0, 20)
 TOP_OF_COMPLETIONS = Range(0, 5)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from transports.answers import TokenLogprobs
 from transports.http.errors import ApiError
 from transports.http.generation import AnswerIdentity
 from transports.http.held_text import HeldText
@@ -20,7 +21,7 @@ from transports.http.openai.response_object import (
     text_part,
 )
 from transports.http.server_sent_events import sse_comment, sse_event
-from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
+from transports.messages import TaskFinished, ToolCallChunk
 
 # What the events about an item's text are called, and what else they tell.
 _TEXT_EVENTS: dict[ItemKind, str] = {"message": "response.output_text", "reasoning": "response.reasoning_text"}

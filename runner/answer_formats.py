@@ -1,0 +1,61 @@
+"""Which markers a model writes, as mlx-lm knows it from the model's tokenizer and chat template."""
+
+from collections.abc import Mapping, Sequence
+
+from runner.answer_scanner import CALL, PLAIN, REASONING, TEXT, AnswerFormat, AnswerScanner
+from runner.mlx_binding import Tokenizer
+from runner.tool_calls import tool_parser
+from transports.messages import ChatPrompt, Prompt
+
+# A template may open the reasoning itself. That is at the prompt's very end, where no message's text can be.
+_END_TOKENS = 32
+
+
+def scanner_for(tokenizer: Tokenizer, prompt: Prompt, tokens: Sequence[int]) -> AnswerScanner:
+    """Return what takes an answer apart. Only chats are: what follows bare text is text.
+
+    Args:
+        tokenizer: The model's.
+        prompt: The task's; calls are looked for only when it offers tools.
+        tokens: The prompt as the model reads it.
+    """
+    if not isinstance(prompt, ChatPrompt):
+        return AnswerScanner(PLAIN)
+    answer_format = AnswerFormat(_initial_state(tokenizer, tokens), _markers(tokenizer, calls=bool(prompt.tools)))
+    if prompt.tools and tokenizer.tool_parser is not None:
+        return AnswerScanner(answer_format, tool_parser(tokenizer.tool_parser, prompt.tools))
+    return AnswerScanner(answer_format)
+
+
+def _initial_state(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
+    if tokenizer.response_initial_state is not None:
+        return tokenizer.response_initial_state
+    if tokenizer.think_start is not None:
+        end = tokenizer.decode(list(tokens[-_END_TOKENS:]))
+        if end.rstrip().endswith(tokenizer.think_start):
+            return REASONING
+    return TEXT
+
+
+def _markers(tokenizer: Tokenizer, *, calls: bool) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """The transitions of mlx-lm's own server; without calls, those that lead to a call are left out."""
+    markers: dict[str, list[tuple[str, str]]] = {}
+
+    def add(state: str, marker: str | None, target: str) -> None:
+        if marker and (calls or CALL not in (state, target)):
+            markers.setdefault(state, []).append((marker, target))
+
+    for state, edges in tokenizer.response_transitions.items():
+        for marker, target in edges:
+            add(state, marker, target)
+    begins_elsewhere = any(target == CALL for edges in markers.values() for _, target in edges)
+    if tokenizer.think_start is not None:
+        add(TEXT, tokenizer.think_start, REASONING)
+        add(REASONING, tokenizer.think_end, TEXT)
+        add(REASONING, tokenizer.tool_call_start, CALL)
+    if not begins_elsewhere:
+        add(TEXT, tokenizer.tool_call_start, CALL)
+    add(CALL, tokenizer.tool_call_end, TEXT)
+    for marker in tokenizer.structural_markers:
+        add(TEXT, marker, TEXT)
+    return markers

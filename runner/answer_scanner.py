@@ -1,0 +1,160 @@
+"""Takes a model's text apart while it arrives: text for people, reasoning, and calls of tools. Pure.
+
+A model writes markers, such as `<think>` and `<tool_call>`; what each one leads to is its `AnswerFormat`. Markers are
+found in text, not in tokens: a tokenizer may join a marker's last letter with what follows.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from runner.text_matching import first_to_end, unfinished
+
+REASONING = "reasoning"
+CALL = "tool"
+TEXT = "normal"
+
+
+class AnswerFormat(msgspec.Struct, frozen=True):
+    """For each state the markers that end it, and the state that each leads to. In any unnamed state, text is text.
+
+    The states' names are mlx-lm's: `reasoning`, `tool`; all others hold text.
+    """
+
+    initial: str = TEXT
+    markers: Mapping[str, Sequence[tuple[str, str]]] = {}
+
+
+PLAIN = AnswerFormat()
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """One call that a model wrote. `call_id` is None unless the model names its calls; `arguments` is an object."""
+
+    name: str
+    arguments: str
+    call_id: str | None = None
+
+
+ToolParser = Callable[[str], Sequence[ToolCall]]
+"""Reads what stands between the markers of calls; no calls when it cannot."""
+
+
+def no_calls(text: str) -> Sequence[ToolCall]:
+    """The parser for models and tasks without tools."""
+    del text
+    return ()
+
+
+class Kind(StrEnum):
+    """What a piece of a model's text is. `HIDDEN` is for nobody: markers, and white space right after them."""
+
+    TEXT = "text"
+    REASONING = "reasoning"
+    CALL = "call"
+    HIDDEN = "hidden"
+
+
+class Segment(NamedTuple):
+    """A piece of a model's text, as it was written. `calls` are those that a `CALL` is about, at least one."""
+
+    kind: Kind
+    text: str
+    calls: Sequence[ToolCall] = ()
+
+
+class AnswerScanner:
+    """The machine. All segments together are the text that was taken, less what is held back.
+
+    Held back is what may become a marker, at most a marker's length minus one, and a call until it is whole. A call
+    that the parser cannot read is text, its markers included: nothing that a model wrote for its reader is lost.
+
+    Args:
+        answer_format: The model's markers.
+        parse: The model's parser of calls.
+    """
+
+    def __init__(self, answer_format: AnswerFormat = PLAIN, parse: ToolParser = no_calls) -> None:
+        self._markers = {
+            state: {marker: target for marker, target in edges if marker}
+            for state, edges in answer_format.markers.items()
+        }
+        self._parse = parse
+        self._state = answer_format.initial
+        self._held = ""
+        self._call: list[str] = []
+        self._call_marker = ""
+        self._after_marker = False
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the text that comes next is reasoning, as far as is known."""
+        return self._state == REASONING
+
+    def push(self, text: str) -> list[Segment]:
+        """Take text and return what is known of it."""
+        if not self._markers:
+            return [Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text)] if text else []
+        segments: list[Segment] = []
+        rest, self._held = self._held + text, ""
+        while (found := first_to_end(rest, self._edges)) is not None:
+            start, marker = found
+            self._go_on(rest[:start], segments)
+            self._pass(marker, segments)
+            rest = rest[start + len(marker) :]
+        keep = unfinished(rest, self._edges)
+        self._held = rest[len(rest) - keep :]
+        self._go_on(rest[: len(rest) - keep], segments)
+        return segments
+
+    def flush(self, *, is_whole: bool) -> list[Segment]:
+        """Return what was held back; the text is over.
+
+        Args:
+            is_whole: The model ended its text by itself. Only then an open call is read: some models end calls so.
+        """
+        segments: list[Segment] = []
+        rest, self._held = self._held, ""
+        self._go_on(rest, segments)
+        if self._state == CALL:
+            self._end_call("", segments, readable=is_whole)
+        return segments
+
+    @property
+    def _edges(self) -> Mapping[str, str]:
+        return self._markers.get(self._state, {})
+
+    def _pass(self, marker: str, segments: list[Segment]) -> None:
+        """Go to the next state."""
+        target = self._edges[marker]
+        if self._state == CALL:
+            self._end_call(marker, segments, readable=True)
+        elif target == CALL:
+            self._call_marker = marker
+        else:
+            segments.append(Segment(Kind.HIDDEN, marker))
+            self._after_marker = True
+        self._state = target
+
+    def _go_on(self, text: str, segments: list[Segment]) -> None:
+        """Take text of the present state."""
+        if self._state == CALL:
+            self._call.append(text)
+            return
+        if self._after_marker:
+            shown = text.lstrip()
+            if len(shown) < len(text):
+                segments.append(Segment(Kind.HIDDEN, text[: len(text) - len(shown)]))
+            self._after_marker = not shown
+            text = shown
+        if text:
+            segments.append(Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text))
+
+    def _end_call(self, marker: str, segments: list[Segment], *, readable: bool) -> None:
+        body, self._call = "".join(self._call), []
+        text = self._call_marker + body + marker
+        calls = self._parse(body) if readable else ()
+        segments.append(Segment(Kind.CALL, text, calls) if calls else Segment(Kind.TEXT, text))
+        self._after_marker = bool(calls)

@@ -1,0 +1,52 @@
+"""Reads the calls of tools that a model wrote, through mlx-lm's parser for its format, and trusts neither of them."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from runner.answer_scanner import ToolCall, ToolParser
+
+_LOG = logging.getLogger(__name__)
+_MAX_LOGGED_CHARACTERS = 500
+
+RawParser = Callable[[str, Sequence[Mapping[str, Any]]], object]
+"""mlx-lm's: text and the request's tools in; a call, or a list of calls, out. Raises what it likes."""
+
+
+def tool_parser(parse: RawParser, tools: Sequence[Mapping[str, Any]]) -> ToolParser:
+    """Return the parser of one task. It never raises: what cannot be read is logged, and no calls are its result."""
+
+    def calls_in(text: str) -> Sequence[ToolCall]:
+        try:
+            parsed = parse(text, tools)
+            return [_call(one) for one in (cast(list[object], parsed) if isinstance(parsed, list) else [parsed])]
+        except Exception as exc:  # noqa: BLE001 - a parser meets whatever a model writes
+            _LOG.warning(
+                "a call of a tool cannot be read, so it is given as text: %s: %s in %r",
+                type(exc).__name__,
+                exc,
+                text[:_MAX_LOGGED_CHARACTERS],
+            )
+            return ()
+
+    return calls_in
+
+
+def _call(parsed: object) -> ToolCall:
+    """The checked call.
+
+    Raises:
+        ValueError: It has no name, or its arguments are no object or cannot be written as JSON.
+    """
+    fields = cast(dict[str, object], parsed) if isinstance(parsed, dict) else {}
+    name, arguments, call_id = fields.get("name"), fields.get("arguments", {}), fields.get("id")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("it names no tool")
+    if isinstance(arguments, str):
+        # Some models write the object as a string of JSON.
+        arguments = json.loads(arguments)
+    if not isinstance(arguments, dict):
+        raise ValueError("its arguments are no object")  # noqa: TRY004 - one reason of several why it cannot be read
+    written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+    return ToolCall(name.strip(), written, call_id if isinstance(call_id, str) and call_id else None)
