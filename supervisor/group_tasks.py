@@ -127,9 +127,9 @@ class GroupTasks:
         return stopped
 
     def progress(self) -> dict[str, TaskProgress]:
-        """How far each task in flight has come, oldest first."""
+        """How far each task has come that somebody listens to, oldest first."""
         positions, waiting = self._queue.positions(), self._queue.waiting
-        return {task_id: self._progress_of(task_id, positions, waiting) for task_id in self._router.open_ids()}
+        return {task_id: self._progress_of(task_id, positions, waiting) for task_id in self._router.heard_ids()}
 
     def fail_all(self, incident: Incident) -> None:
         """End every open task with `incident`."""

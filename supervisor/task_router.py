@@ -142,6 +142,10 @@ class TaskRouter:
         if stream is not None:
             stream.put(event)
 
+    def heard_ids(self) -> tuple[str, ...]:
+        """Those in flight that somebody listens to, oldest first."""
+        return tuple(self._streams)
+
     def open_ids(self) -> tuple[str, ...]:
         """The tasks in flight, oldest first."""
         return self._ledger.open_ids()
