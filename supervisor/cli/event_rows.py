@@ -148,9 +148,13 @@ def row_text(row: EventRow) -> Text:
     """Return a row for people."""
     styles = {EventType.DEATH: "red", EventType.INCIDENT: "bold red", EventType.RECOVERED: "green"}
     style = styles.get(row.type, "yellow" if row.type is EventType.MISSED else "")
-    line = shown(f"{local_time(row.at)}  ", "dim").append_text(shown(f"{row.type.value:<9}  ", style or "cyan"))
-    names = [name for name in (row.task_id, row.incident_id) if name]
-    return line.append_text(shown(row.text, style)).append_text(shown("".join(f"  {name}" for name in names), "dim"))
+    names = "".join(f"  {name}" for name in (row.task_id, row.incident_id) if name)
+    return Text.assemble(
+        shown(f"{local_time(row.at)}  ", "dim"),
+        shown(f"{row.type.value:<9}  ", style or "cyan"),
+        shown(row.text, style),
+        shown(names, "dim"),
+    )
 
 
 def _request(event: live.RequestEnded, event_id: int | None) -> EventRow:

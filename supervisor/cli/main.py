@@ -20,6 +20,7 @@ from supervisor.cli.keys_command import keys
 from supervisor.cli.logs_command import logs
 from supervisor.cli.run_command import COMMAND_TAKES_THE_REST, run
 from supervisor.cli.service_command import service
+from supervisor.cli.top_command import top
 from supervisor.exit_code import ExitCode
 from supervisor.settings_sources import SettingsError
 from supervisor.version import version as installed_version
@@ -165,6 +166,7 @@ app.command(context_settings=COMMAND_TAKES_THE_REST)(run)
 app.command()(join)
 app.command()(diagnose)
 app.command()(logs)
+app.command()(top)
 app.command(context_settings=DOCTOR_TAKES_FLAGS_OF_UP)(doctor)
 app.command()(events)
 app.add_typer(keys)

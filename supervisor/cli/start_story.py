@@ -35,6 +35,7 @@ class StartStory:
     def __init__(self) -> None:
         self._layers: dict[int, int] = {}
         self._generation = 0
+        self._failed_generation: int | None = None
         self._told_incident: str | None = None
         self._state: GroupState | None = None
         self._has_served = False
@@ -48,6 +49,8 @@ class StartStory:
         if view.state is not self._state:
             lines += self._state_lines(view, address)
             self._state = view.state
+            if view.state is GroupState.RESTARTING:
+                self._failed_generation = view.generation
         return StartNews(tuple(lines), self._bar(view))
 
     def _incident_lines(self, incident: Incident | None) -> list[tuple[str, str]]:
@@ -78,6 +81,8 @@ class StartStory:
             return StartBar(f"Starting {view.model} again", detail=f"in {view.restart_in_s:.1f} s")
         if view.state not in (GroupState.STARTING, GroupState.RESTARTING):
             return None
+        if view.generation == self._failed_generation:
+            return StartBar(f"Ending what is left of generation {view.generation}")
         ranks = [rank for rank in view.ranks if rank.state not in _ENDED]
         if not ranks:
             return StartBar(f"Preparing {view.model}")
