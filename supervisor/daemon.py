@@ -108,6 +108,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         log.incidents,
         max_open_tasks=settings.max_concurrent_tasks + settings.max_queued_tasks,
         admission_wait_s=settings.admission_wait_s,
+        request_timeout_s=settings.request_timeout_s,
         nodes=nodes,
     )
     security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))

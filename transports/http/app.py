@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from transports.http.anthropic.count_tokens import CountTokensSurface
 from transports.http.anthropic.messages import MessagesSurface
+from transports.http.counting_endpoint import CountingEndpoint
 from transports.http.dialect import error_response
 from transports.http.edge import Edge
 from transports.http.errors import ApiError
@@ -21,8 +23,10 @@ from transports.http.ollama.generate import OllamaGenerateSurface
 from transports.http.ollama.status import OllamaStatusEndpoints
 from transports.http.openai.chat import ChatSurface
 from transports.http.openai.completions import CompletionSurface
+from transports.http.openai.input_tokens import InputTokensSurface
 from transports.http.openai.responses import ResponsesSurface
 from transports.http.request_id import request_id_of
+from transports.http.requests_endpoint import RequestsEndpoint
 from transports.http.status_endpoints import StatusEndpoints
 from transports.live import LiveFeed
 
@@ -45,18 +49,27 @@ def create_app(
         metrics: What is counted.
     """
     status = StatusEndpoints(gateway)
+    requests = RequestsEndpoint(gateway)
     ollama = OllamaStatusEndpoints(gateway, limits)
+    count_tokens = CountingEndpoint(gateway, CountTokensSurface(), limits)
+    input_tokens = CountingEndpoint(gateway, InputTokensSurface(), limits)
     routes = [
         Route("/v1/chat/completions", GenerationEndpoint(gateway, ChatSurface(), limits), methods=["POST"]),
         Route("/v1/completions", GenerationEndpoint(gateway, CompletionSurface(), limits), methods=["POST"]),
         Route("/v1/responses", GenerationEndpoint(gateway, ResponsesSurface(limits), limits), methods=["POST"]),
         Route("/v1/messages", GenerationEndpoint(gateway, MessagesSurface(), limits), methods=["POST"]),
+        Route("/v1/messages/count_tokens", count_tokens.handle, methods=["POST"]),
+        Route("/v1/responses/input_tokens", input_tokens.handle, methods=["POST"]),
         Route("/api/chat", GenerationEndpoint(gateway, OllamaChatSurface(), limits), methods=["POST"]),
         Route("/api/generate", GenerationEndpoint(gateway, OllamaGenerateSurface(), limits), methods=["POST"]),
         Route("/api/tags", ollama.tags),
         Route("/api/ps", ollama.ps),
         Route("/api/version", ollama.version),
         Route("/api/show", ollama.show, methods=["POST"]),
+        Route("/v1/responses/{response_id}/cancel", requests.cancel_response, methods=["POST"]),
+        Route("/v1/requests", requests.list),
+        Route("/v1/requests/{request_id}", requests.show, methods=["GET"]),
+        Route("/v1/requests/{request_id}", requests.cancel, methods=["DELETE"]),
         Route("/v1/models", status.models),
         Route("/v1/models/{model_id:path}", status.model),
         Route("/health/live", status.live),
