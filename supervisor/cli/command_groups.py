@@ -6,7 +6,7 @@ from typer.core import TyperGroup
 
 SECTIONS = {
     "Serve": ("up", "join", "run", "demo"),
-    "Look": ("ps", "top", "requests", "events", "logs"),
+    "Look": ("ps", "top", "requests", "cancel", "events", "logs"),
     "Understand failures": ("incidents", "why", "diagnose", "doctor"),
     "Set up": ("config", "keys", "service"),
 }

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -13,6 +14,7 @@ from supervisor.exit_code import ExitCode
 from supervisor.settings import Settings
 from supervisor.state_directory import StateDirectory
 from transports.http.gateway import ClusterView, IncidentsView
+from transports.http.request_view import CancelledView, RequestsView, RequestView
 
 ANSWER_TIMEOUT_S = 10.0
 
@@ -77,6 +79,16 @@ class DaemonClient:
         """Return one incident; the daemon must know it."""
         return self._decoded(f"/incidents/{incident_id}", Incident)
 
+    def requests(self) -> tuple[RequestView, ...]:
+        """Return the open requests, oldest first."""
+        return self._decoded("/v1/requests", RequestsView).requests
+
+    def cancel(self, request_id: str) -> CancelledView | None:
+        """End one open request; None when the daemon knows no such request."""
+        path = f"/v1/requests/{quote(request_id, safe='')}"
+        answer = self._asked("DELETE", path)
+        return None if answer.status_code == HTTPStatus.NOT_FOUND else self._read(path, answer, CancelledView)
+
     def is_ready(self) -> bool:
         """Return whether a request sent now would be computed; False also when nobody answers yet."""
         try:
@@ -85,8 +97,11 @@ class DaemonClient:
             return False
 
     def _decoded(self, path: str, kind: type[Any]) -> Any:
+        return self._read(path, self._asked("GET", path), kind)
+
+    def _asked(self, method: str, path: str) -> httpx2.Response:
         try:
-            answer = self._http.get(path)
+            return self._http.request(method, path)
         except httpx2.ConnectError as problem:
             raise NoDaemon(f"nobody answers at {self.url}") from problem
         except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
@@ -95,6 +110,8 @@ class DaemonClient:
                 "Look at the daemon's own output.",
                 ExitCode.UNAVAILABLE,
             ) from problem
+
+    def _read(self, path: str, answer: httpx2.Response, kind: type[Any]) -> Any:
         if answer.status_code != HTTPStatus.OK:
             raise unusual_answer(self.url, path, answer.status_code)
         try:

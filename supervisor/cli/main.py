@@ -124,6 +124,32 @@ def ps(url: Url = None, state_dir: StateDir = None, api_key_file: ApiKeyFile = N
 
 
 @app.command()
+def requests(
+    url: Url = None, state_dir: StateDir = None, api_key_file: ApiKeyFile = None, as_json: AsJson = False
+) -> None:
+    """List the requests that are open: who waits at which place, and how far the others have come."""
+    from supervisor.cli.open_requests import show_requests  # noqa: PLC0415
+    from supervisor.cli.reading import DaemonChoice  # noqa: PLC0415
+
+    show_requests(DaemonChoice(url, state_dir, api_key_file), as_json=as_json)
+
+
+@app.command()
+def cancel(
+    request: Annotated[str, typer.Argument(metavar="ID", help="A request's id, as `requests` lists it.")],
+    url: Url = None,
+    state_dir: StateDir = None,
+    api_key_file: ApiKeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End one open request; its client gets an error that says so."""
+    from supervisor.cli.open_requests import cancel_request  # noqa: PLC0415
+    from supervisor.cli.reading import DaemonChoice  # noqa: PLC0415
+
+    cancel_request(DaemonChoice(url, state_dir, api_key_file), request, as_json=as_json)
+
+
+@app.command()
 def incidents(
     url: Url = None, state_dir: StateDir = None, api_key_file: ApiKeyFile = None, as_json: AsJson = False
 ) -> None:
