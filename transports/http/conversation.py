@@ -44,11 +44,11 @@ class Conversation:
         message.setdefault("tool_calls", []).append({"id": call_id, "type": "function", "function": function})
         self._names[call_id] = name
 
-    def result(self, call_id: str, text: str) -> None:
-        """Add what a call gave. A call that is not here, as after a shortened history, leaves the tool without name."""
+    def result(self, call_id: str, text: str, *, name: str | None = None) -> None:
+        """Add what a call gave. The name is known by its id, unless the call is not here, as in a shortened history."""
         message = {"role": "tool", "tool_call_id": call_id, "content": text}
-        if (name := self._names.get(call_id)) is not None:
-            message["name"] = name
+        if (known := self._names.get(call_id, name)) is not None:
+            message["name"] = known
         self._messages.append(message)
 
     def _open_assistant(self) -> dict[str, Any] | None:

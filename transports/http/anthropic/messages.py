@@ -72,4 +72,5 @@ def _sampling_of(request: MessagesRequest) -> SamplingParameters:
         top_p=rules.number_of("top_p", request.top_p, rules.TOP_P, 1.0),
         top_k=rules.top_k_of("top_k", request.top_k),
         stop=rules.stop_of("stop_sequences", request.stop_sequences),
+        max_tool_calls=1 if request.tool_choice and request.tool_choice.disable_parallel_tool_use else None,
     )

@@ -1,17 +1,16 @@
 """`/api/generate`: its request and answer shapes. Implements `Surface`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from transports.http.errors import invalid_request
+from transports.http.errors import internal_error, invalid_request
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
-from transports.http.ollama.lines import MEDIA_TYPE, LineWriter, TextShape, whole_object
-from transports.http.ollama.request import OllamaFields, generation_of
+from transports.http.ollama.lines import MEDIA_TYPE, AnswerShape, LineWriter, whole_object
+from transports.http.ollama.request import OllamaFields, generation_of, thinking_of
 from transports.http.request_body import decode_body, refuse_unsupported
-from transports.messages import ChatPrompt, Prompt, TextPrompt
-
-_SHAPE = TextShape(b'"response":', b"")
+from transports.messages import ChatPrompt, Prompt, TextPrompt, ToolCallChunk
 
 
 class GenerateRequest(OllamaFields, kw_only=True):
@@ -53,13 +52,28 @@ class OllamaGenerateSurface:
 
     def whole(self, identity: AnswerIdentity, answer: WholeAnswer) -> bytes:
         """Return the answer as one object."""
-        return whole_object(identity, _SHAPE, answer.reasoning + answer.text, answer.finished)
+        return whole_object(identity, _SHAPE, answer)
 
 
 def _prompt_of(request: GenerateRequest) -> Prompt:
     if not request.prompt:
         raise invalid_request("prompt", "`prompt` is empty; models are always loaded here. Send text.")
     if request.raw:
+        if request.think is not None:
+            raise invalid_request("think", "`think` is for the chat template, which `raw` keeps out. Leave one out.")
         return TextPrompt(request.prompt)
     system = ({"role": "system", "content": request.system},) if request.system else ()
-    return ChatPrompt(messages=(*system, {"role": "user", "content": request.prompt}))
+    return ChatPrompt(
+        messages=(*system, {"role": "user", "content": request.prompt}),
+        template_arguments=thinking_of(request.think),
+        requires_thinking=bool(request.think),
+    )
+
+
+def _members(text: str, thinking: str, calls: Sequence[ToolCallChunk]) -> dict[str, Any]:
+    if calls:
+        raise internal_error()  # No tools were offered.
+    return {"response": text, **({"thinking": thinking} if thinking else {})}
+
+
+_SHAPE = AnswerShape(b'"response":', b"", _members)

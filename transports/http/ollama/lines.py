@@ -1,23 +1,29 @@
 """Ollama's stream of JSON lines, and the object that it adds up to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from transports.http.errors import ApiError, internal_error
-from transports.http.generation import AnswerIdentity
+from transports.answers import TokenLogprobs
+from transports.http.errors import ApiError
+from transports.http.generation import AnswerIdentity, WholeAnswer
 from transports.http.json_line import encode_line
 from transports.http.ollama.errors import error_object
-from transports.messages import TaskFinished, TokenLogprobs, ToolCallChunk
+from transports.messages import TaskFinished, ToolCallChunk
 
 MEDIA_TYPE = "application/x-ndjson"
 
 
-class TextShape(NamedTuple):
-    """How one endpoint writes a piece of text as a member of an object: what stands before and after it."""
+class AnswerShape(NamedTuple):
+    """How one endpoint writes an answer, or a piece of it, as members of an object.
+
+    `before_text` and `after_text` are what stands around a piece of text; `members` gives the same for text, thinking
+    and calls together.
+    """
 
     before_text: bytes
     after_text: bytes
+    members: Callable[[str, str, Sequence[ToolCallChunk]], dict[str, Any]]
 
 
 class LineWriter:
@@ -25,13 +31,14 @@ class LineWriter:
 
     Args:
         identity: Repeated in each line; its timing is told in the last one.
-        shape: The endpoint's text.
+        shape: The endpoint's.
     """
 
-    def __init__(self, identity: AnswerIdentity, shape: TextShape) -> None:
+    def __init__(self, identity: AnswerIdentity, shape: AnswerShape) -> None:
         self._identity = identity
         self._shape = shape
-        self._before_text = _open_object(_start_of(identity)) + shape.before_text
+        # One JSON encoding per token: that of its text.
+        self._before_text = encode_line(_start_of(identity))[:-1] + b"," + shape.before_text
         self._after_text = shape.after_text + b',"done":false}\n'
 
     def opening(self, prompt_tokens: int) -> bytes:
@@ -45,17 +52,12 @@ class LineWriter:
         return self._before_text + encode_line(text) + self._after_text
 
     def reasoning(self, text: str) -> bytes:
-        """Return it as text."""
-        return self.text(text)
+        """Return one line of thinking."""
+        return self._line(self._shape.members("", text, ()))
 
     def tool_call(self, call: ToolCallChunk) -> bytes:
-        """Refuse: this surface offers no tools to a model.
-
-        Raises:
-            ApiError: Always.
-        """
-        del call
-        raise internal_error()
+        """Return one line with the whole call."""
+        return self._line(self._shape.members("", "", (call,)))
 
     def keep_alive(self, note: str) -> bytes:
         """Return a line without text: the format has no comments, and clients stumble over empty lines."""
@@ -64,28 +66,37 @@ class LineWriter:
 
     def finish(self, finished: TaskFinished) -> bytes:
         """Return the line that says `done`."""
-        return whole_object(self._identity, self._shape, "", finished) + b"\n"
+        return _last_object(self._identity, self._shape.members("", "", ()), finished) + b"\n"
 
     def failure(self, error: ApiError, request_id: str) -> bytes:
         """Return the line with `error`, on which Ollama's clients raise; none says `done: true`."""
-        return encode_line({**_start_of(self._identity), "done": False, **error_object(error, request_id)}) + b"\n"
+        return self._line(error_object(error, request_id))
+
+    def _line(self, members: dict[str, Any]) -> bytes:
+        return encode_line({**_start_of(self._identity), **members, "done": False}) + b"\n"
 
 
-def whole_object(identity: AnswerIdentity, shape: TextShape, text: str, finished: TaskFinished) -> bytes:
-    """Return the object that ends a stream, which is also the whole answer when `text` is all of it."""
+def whole_object(identity: AnswerIdentity, shape: AnswerShape, answer: WholeAnswer) -> bytes:
+    """Return an answer that is not streamed."""
+    return _last_object(identity, shape.members(answer.text, answer.reasoning, answer.tool_calls), answer.finished)
+
+
+def _last_object(identity: AnswerIdentity, members: dict[str, Any], finished: TaskFinished) -> bytes:
     durations = identity.timing.durations()
-    end = {
-        "done": True,
-        "done_reason": finished.finish_reason,
-        "total_duration": durations.total_ns,
-        "load_duration": durations.waiting_ns,
-        "prompt_eval_count": finished.prompt_tokens,
-        "prompt_eval_duration": durations.prompt_ns,
-        "eval_count": finished.completion_tokens,
-        "eval_duration": durations.generation_ns,
-    }
-    before_text = _open_object(_start_of(identity)) + shape.before_text
-    return before_text + encode_line(text) + shape.after_text + b"," + encode_line(end)[1:]
+    return encode_line(
+        {
+            **_start_of(identity),
+            **members,
+            "done": True,
+            "done_reason": "length" if finished.finish_reason == "length" else "stop",
+            "total_duration": durations.total_ns,
+            "load_duration": durations.waiting_ns,
+            "prompt_eval_count": finished.prompt_tokens,
+            "prompt_eval_duration": durations.prompt_ns,
+            "eval_count": finished.completion_tokens,
+            "eval_duration": durations.generation_ns,
+        }
+    )
 
 
 def timestamp(seconds: int) -> str:
@@ -95,7 +106,3 @@ def timestamp(seconds: int) -> str:
 
 def _start_of(identity: AnswerIdentity) -> dict[str, Any]:
     return {"model": identity.model, "created_at": timestamp(identity.created)}
-
-
-def _open_object(members: dict[str, Any]) -> bytes:
-    return encode_line(members)[:-1] + b","

@@ -5,10 +5,13 @@ from typing import Any
 import msgspec
 
 from transports.http import sampling_rules as rules
+from transports.http.errors import invalid_request
 from transports.http.generation import Generation
 from transports.http.request_body import refuse_unsupported
+from transports.http.thinking import thinking_arguments
 from transports.messages import Prompt, SamplingParameters
 
+_EFFORTS = ("low", "medium", "high")
 _TAG = ":latest"  # What Ollama's clients add to a name that has no tag.
 
 
@@ -43,13 +46,26 @@ def model_name_of(name: str) -> str:
     return name.removesuffix(_TAG)
 
 
+def thinking_of(think: bool | str | None) -> dict[str, Any]:
+    """Return the chat template's arguments.
+
+    Raises:
+        ApiError: 400 for a word that Ollama does not have.
+    """
+    if not isinstance(think, str):
+        return thinking_arguments(think)
+    if think not in _EFFORTS:
+        raise invalid_request("think", f"`think` is {think[:40]!r}; use true, false, {', '.join(_EFFORTS)}.")
+    return thinking_arguments(thinks=True, effort=think)
+
+
 def generation_of(fields: OllamaFields, prompt: Prompt) -> Generation:
     """Return the checked request.
 
     Raises:
         ApiError: 400 naming the field at fault.
     """
-    refuse_unsupported({"format": fields.format, "think": fields.think, "logprobs": fields.logprobs})
+    refuse_unsupported({"format": fields.format, "logprobs": fields.logprobs})
     rules.check_model(fields.model)
     return Generation(
         model=model_name_of(fields.model),

@@ -60,7 +60,7 @@ def response_of(identity: AnswerIdentity, status: str, output: Sequence[Item]) -
         "metadata": identity.metadata,
         "model": identity.model,
         "output": output,
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": identity.sampling.max_tool_calls is None,
         "previous_response_id": None,
         "store": False,
         "temperature": identity.sampling.temperature,

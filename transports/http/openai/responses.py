@@ -31,6 +31,7 @@ class ResponsesRequest(PromptFields, kw_only=True):
     background: bool | None = None
     context_management: Any = None
     include: list[str] | None = None
+    parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = None
     moderation: Any = None
     prompt: Any = None
@@ -66,6 +67,7 @@ class ResponsesSurface:
                 max_tokens=rules.max_tokens_of("max_output_tokens", request.max_output_tokens),
                 temperature=rules.number_of("temperature", request.temperature, rules.TEMPERATURE, 1.0),
                 top_p=rules.number_of("top_p", request.top_p, rules.TOP_P, 1.0),
+                max_tool_calls=1 if request.parallel_tool_calls is False else None,
             ),
             stream=bool(request.stream),
             include_usage=True,
