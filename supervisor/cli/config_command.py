@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from supervisor.cli.command_flags import TAKES_OTHER_FLAGS, parsed_flags
+from supervisor.cli.command_groups import WholeSentences
 from supervisor.settings_sources import found_config
 
-config = typer.Typer(name="config", help="Look at settings before a daemon uses them.", rich_markup_mode=None)
+config = typer.Typer(
+    name="config", cls=WholeSentences, help="Look at settings before a daemon uses them.", rich_markup_mode=None
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 

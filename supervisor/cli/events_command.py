@@ -13,7 +13,8 @@ def events(  # noqa: PLR0917 - typer reads the flags from the signature
     since: Annotated[str | None, typer.Option(metavar="TIME|AGO", help="From 2026-05-31T17:04, or 10m ago.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
     types: Annotated[
-        list[EventType] | None, typer.Option("--type", help="Only these; may be given again. Default: all but output.")
+        list[EventType] | None,
+        typer.Option("--type", metavar="TYPE", help="Only these; may be given again. Default: all but output."),
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL", help="Ask this daemon, not the journal here.")] = None,
     state_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The daemon's state folder.")] = None,
@@ -23,6 +24,8 @@ def events(  # noqa: PLR0917 - typer reads the flags from the signature
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each event.")] = False,
 ) -> None:
     """Show what happened: states, phases, deaths, incidents, requests. Works without a daemon too, unless it follows.
+
+    Types: state, phase, death, incident, recovered, request, output, missed.
 
     Output is kept in the raw logs: it is shown here only as it comes, with --follow --type output, or with --url.
     """

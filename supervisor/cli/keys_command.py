@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from supervisor.cli.command_groups import WholeSentences
+
 keys = typer.Typer(
     name="keys",
+    cls=WholeSentences,
     help="Show this machine's public key, and say whose keys it trusts. Without a word: show.",
     rich_markup_mode=None,
 )

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
+from supervisor.cli.completions import request
 from supervisor.cli.log_query import ExportFormat, LogStream
 
 
 def logs(  # noqa: PLR0917 - typer reads the flags from the signature
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="Only what this request or run wrote.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="Only what this request or run wrote.", autocompletion=request),
+    ] = None,
     rank: Annotated[int | None, typer.Option(min=0, help="Only this rank.")] = None,
     generation: Annotated[
         int | None, typer.Option(min=0, help="Only this generation; default, without a task: the newest.")

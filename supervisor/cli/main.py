@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from supervisor.cli.command_groups import GroupedCommands
+from supervisor.cli.command_groups import RingwardenCommands
+from supervisor.cli.completions import incident_or_request
 from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.doctor_command import DOCTOR_TAKES_FLAGS_OF_UP, doctor
@@ -30,7 +31,7 @@ _USAGE_OF_TYPER = 2
 
 app = typer.Typer(
     name=PROGRAM,
-    cls=GroupedCommands,
+    cls=RingwardenCommands,
     help="Keeps a model that runs on several ranks serving, and says why when it does not.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -162,7 +163,12 @@ def incidents(
 @app.command()
 def why(  # noqa: PLR0917 - typer reads the flags from the signature
     incident: Annotated[
-        str | None, typer.Argument(metavar="[INCIDENT|REQUEST]", help="An incident or request id; default: the newest.")
+        str | None,
+        typer.Argument(
+            metavar="[INCIDENT|REQUEST]",
+            help="An incident or request id; default: the newest.",
+            autocompletion=incident_or_request,
+        ),
     ] = None,
     file: Annotated[str | None, typer.Argument(metavar="[FILE.zip]", help="Where --bundle writes.")] = None,
     bundle: Annotated[

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from supervisor.cli.command_flags import TAKES_OTHER_FLAGS, parsed_flags
+from supervisor.cli.command_groups import WholeSentences
 
 service = typer.Typer(
     name="service",
+    cls=WholeSentences,
     help="Start Ringwarden at login and again when it fails: launchd on macOS, systemd on Linux.",
     rich_markup_mode=None,
 )
