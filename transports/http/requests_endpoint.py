@@ -1,5 +1,7 @@
 """The requests that are open: which they are, how far they have come, and an end to one of them."""
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,22 +31,23 @@ class RequestsEndpoint:
         del request
         return _json(RequestsView(self._gateway.requests()))
 
-    async def show(self, request: Request) -> Response:
-        """Show one open request."""
+    async def one(self, request: Request) -> Response:
+        """Show one open request, or end it; its own client then gets an error that says so."""
         wanted = _candidates(request)
-        for view in self._gateway.requests():
-            if view.id in wanted:
-                return _json(view)
-        raise _not_found(wanted[0])
+        found = self._cancel(wanted) if request.method == "DELETE" else self._find(wanted)
+        if found is None:
+            raise _not_found(wanted[0])
+        return _json(found)
 
-    async def cancel(self, request: Request) -> Response:
-        """End one open request; its own client gets an error that says so."""
-        wanted = _candidates(request)
+    def _find(self, wanted: Sequence[str]) -> RequestView | None:
+        return next((view for view in self._gateway.requests() if view.id in wanted), None)
+
+    def _cancel(self, wanted: Sequence[str]) -> CancelledView | None:
         for request_id in wanted:
             cancelled = self._gateway.cancel(request_id)
             if cancelled is not None:
-                return _json(cancelled)
-        raise _not_found(wanted[0])
+                return cancelled
+        return None
 
     async def cancel_response(self, request: Request) -> Response:
         """Refuse to cancel a stored response of the Responses API: none is stored."""
