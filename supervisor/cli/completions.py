@@ -7,6 +7,7 @@ import typer
 
 MAX_OFFERED = 50
 _LONGEST_TEXT = 60
+_OPEN = "open"
 Offer = tuple[str, str]
 
 
@@ -18,6 +19,11 @@ def incident_or_request(context: typer.Context, incomplete: str) -> list[Offer]:
 def request(context: typer.Context, incomplete: str) -> list[Offer]:
     """Offer the newest requests."""
     return _from_journal(context, incomplete, with_incidents=False)
+
+
+def open_request(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the newest requests that have not ended, as far as the journal knows."""
+    return [offer for offer in request(context, incomplete) if offer[1] == _OPEN]
 
 
 def _from_journal(context: typer.Context, incomplete: str, *, with_incidents: bool) -> list[Offer]:
@@ -36,7 +42,7 @@ def _known(context: typer.Context, *, with_incidents: bool) -> list[Offer]:
     given: Path | None = context.params.get("state_dir")
     settings = load_settings({"state_dir": given}, os.environ, None)
     with JournalReader(StateDirectory(settings.state_dir).journal_file) as reader:
-        offers = [(task.task_id, _short(task.outcome or "open")) for task in reader.newest_tasks(MAX_OFFERED)]
+        offers = [(task.task_id, _short(task.outcome or _OPEN)) for task in reader.newest_tasks(MAX_OFFERED)]
         if with_incidents:
             incidents = reader.incidents(MAX_OFFERED)
             offers = [(one.incident_id, _short(one.message)) for one in incidents] + offers

@@ -39,9 +39,12 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @config.command()
-def schema() -> None:
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="Changes nothing: a schema is JSON.")] = False,
+) -> None:
     """Print the JSON schema of all settings, for editors and checks."""
     from supervisor.cli.reading import print_json  # noqa: PLC0415
     from supervisor.settings_resolution import settings_schema  # noqa: PLC0415
 
+    del as_json
     print_json(settings_schema())

@@ -11,6 +11,7 @@ from supervisor.cli.log_export import export_logs
 from supervisor.cli.log_query import ExportFormat, LogStream
 from supervisor.cli.log_writer import LineWriter
 from supervisor.cli.raw_output import RawGeneration
+from supervisor.cli.reading import print_json
 from supervisor.cli.terminal import console
 from supervisor.exit_code import ExitCode
 from supervisor.journal.reader import JournalReader
@@ -40,6 +41,11 @@ class LogsRequest(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.selection.task_id or self.selection.tags) or self.stream is LogStream.PYTHON
 
 
+class _Exported(msgspec.Struct, frozen=True):
+    file: str
+    captured_logs: int
+
+
 def show_logs(request: LogsRequest) -> None:
     """Carry out `logs`. Blocks; with `follow`, until interrupted or until nobody reads its output.
 
@@ -67,7 +73,9 @@ def _check_tags_known(reader: JournalReader, selection: Selection) -> None:
 def _export(reader: JournalReader, request: LogsRequest, wanted: ExportFormat) -> None:
     logs = (log for _, log in reader.captured_logs(request.selection))
     count = export_logs(logs, reader.tag_names(), wanted, request.output)
-    if request.output is not None:
+    if request.output is not None and request.as_json:
+        print_json(_Exported(str(request.output), count))
+    elif request.output is not None:
         console().print(f"{count} captured logs written to {request.output}")
 
 

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from supervisor.cli.command_groups import RingwardenCommands
-from supervisor.cli.completions import incident_or_request
+from supervisor.cli.completions import incident_or_request, open_request
 from supervisor.cli.config_command import config
 from supervisor.cli.diagnose_command import diagnose
 from supervisor.cli.doctor_command import DOCTOR_TAKES_FLAGS_OF_UP, doctor
@@ -137,7 +137,9 @@ def requests(
 
 @app.command()
 def cancel(
-    request: Annotated[str, typer.Argument(metavar="ID", help="A request's id, as `requests` lists it.")],
+    request: Annotated[
+        str, typer.Argument(metavar="ID", help="A request's id, as `requests` lists it.", autocompletion=open_request)
+    ],
     url: Url = None,
     state_dir: StateDir = None,
     api_key_file: ApiKeyFile = None,
@@ -185,7 +187,7 @@ def why(  # noqa: PLR0917 - typer reads the flags from the signature
 
     choice = DaemonChoice(url, state_dir, api_key_file)
     if bundle:
-        write_bundle(choice, incident, file)
+        write_bundle(choice, incident, file, as_json=as_json)
     elif file is not None:
         raise CommandError(f"{file} is one argument too many", "Add --bundle to write a file", ExitCode.USAGE)
     else:

@@ -5,6 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from diagnostics.incident import Incident
 from supervisor.cli.bundle import Bundle
 from supervisor.cli.errors import CommandError
@@ -39,13 +41,19 @@ def show_story(choice: DaemonChoice, wanted: str | None, *, as_json: bool) -> No
             console().print(task_story(found))
 
 
-def write_bundle(choice: DaemonChoice, wanted: str | None, file: str | None) -> None:
+class _Bundled(msgspec.Struct, frozen=True):
+    incident_id: str
+    bundle: str
+
+
+def write_bundle(choice: DaemonChoice, wanted: str | None, file: str | None, *, as_json: bool) -> None:
     """Carry out `why --bundle`.
 
     Args:
         choice: Which daemon.
         wanted: As for `show_story`; a name that ends in .zip, alone, is the file.
         file: The zip to make; None names it after the incident, in the working directory.
+        as_json: Tell where it is in one JSON document.
 
     Raises:
         CommandError: There is no such incident, or the file exists or cannot be made.
@@ -62,7 +70,10 @@ def write_bundle(choice: DaemonChoice, wanted: str | None, file: str | None) -> 
         secrets = known_secrets(os.environ, settings.api_key)
         raw_logs = RawLogFolder(StateDirectory(settings.state_dir).raw_logs_folder)
         Bundle(found, reader, raw_logs, settings, secrets).write(target)
-    console().print(f"{target} is ready to attach; secrets were removed, but have a look before you send it")
+    if as_json:
+        print_json(_Bundled(found.incident_id, str(target)))
+    else:
+        console().print(f"{target} is ready to attach; secrets were removed, but have a look before you send it")
 
 
 @contextmanager
