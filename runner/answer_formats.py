@@ -27,6 +27,12 @@ def scanner_for(tokenizer: Tokenizer, prompt: Prompt, tokens: Sequence[int]) -> 
     return AnswerScanner(answer_format)
 
 
+def can_think(tokenizer: Tokenizer) -> bool:
+    """Return whether a model marks what it thinks, so that it can be told from its answers."""
+    targets = (target for edges in _markers(tokenizer, calls=False).values() for _, target in edges)
+    return tokenizer.response_initial_state == REASONING or REASONING in targets
+
+
 def _initial_state(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
     if tokenizer.response_initial_state is not None:
         return tokenizer.response_initial_state

@@ -5,6 +5,7 @@ from typing import Any, Protocol, cast
 
 import mlx.core as mx
 
+from runner.answer_formats import can_think
 from runner.engine import Report
 from runner.mlx_binding import Model, Tokenizer, evaluate, evaluate_each, load_lazy, load_tokenizer, weights_of
 from transports.messages import ModelFacts, Parallelism
@@ -56,7 +57,14 @@ def load(
         # Nobody goes on before the slowest rank: the next collective may come much later than this.
         with report.agreeing("loaded"):
             evaluate(mx.distributed.all_sum(mx.ones(group.size()), group=group, stream=cast(Any, mx.cpu)))
-    return model, tokenizer, ModelFacts(_context_tokens(config, tokenizer), _vocabulary_size(config), layers_in_all)
+    facts = ModelFacts(
+        context_tokens=_context_tokens(config, tokenizer),
+        vocabulary_size=_vocabulary_size(config),
+        layers=layers_in_all,
+        calls_tools=tokenizer.tool_parser is not None,
+        thinks=can_think(tokenizer),
+    )
+    return model, tokenizer, facts
 
 
 def _split(

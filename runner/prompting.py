@@ -98,6 +98,8 @@ def _check_sampling(sampling: SamplingParameters, facts: ModelFacts) -> None:
 def _tokens(prompt: Prompt, tokenizer: Tokenizer, facts: ModelFacts) -> Sequence[int]:
     match prompt:
         case ChatPrompt():
+            if prompt.requires_thinking and not facts.thinks:
+                _reject("think", "this model has no marks for what it thinks; send the request without `think`")
             tokens = _chat(prompt, tokenizer)
         case TextPrompt(text=text):
             special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)

@@ -65,8 +65,10 @@ class LocalGateway:
 
     def models(self) -> tuple[ModelView, ...]:
         """The one model."""
-        facts = self._group.facts
-        return (ModelView(self._group.spec.model_id, self._created, facts.context_tokens if facts else None),)
+        model_id, facts = self._group.spec.model_id, self._group.facts
+        if facts is None:
+            return (ModelView(model_id, self._created, None),)
+        return (ModelView(model_id, self._created, facts.context_tokens, facts.calls_tools, facts.thinks),)
 
     def cluster(self) -> ClusterView:
         """The group as it is now."""

@@ -147,11 +147,16 @@ class PhaseChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, tag=True):
-    """What the engine knows after loading; sent by every rank before `READY`."""
+    """What the engine knows after loading; sent by every rank before `READY`.
+
+    `calls_tools` and `thinks` say whether the model's own format has calls of tools and marks for what it thinks.
+    """
 
     context_tokens: int
     vocabulary_size: int
     layers: int
+    calls_tools: bool = False
+    thinks: bool = False
 
 
 class TaskAccepted(msgspec.Struct, frozen=True, tag=True):

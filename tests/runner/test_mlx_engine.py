@@ -193,6 +193,7 @@ def test_max_tokens_stops_at_the_context(group: Group) -> None:
         (chat(("user", 17)), greedy(), "messages[0].content"),
         (chat(("user", "a"), ("user", [{"type": "image_url"}])), greedy(), "messages[1].content"),
         (chat(("user", "a"), chat_template="{{ 1 }}"), greedy(), "chat_template_kwargs"),
+        (ChatPrompt(({"role": "user", "content": "x"},), requires_thinking=True), greedy(), "think"),
         (TextPrompt(""), greedy(), "prompt"),
         (TokenPrompt(()), greedy(), "prompt"),
         (TokenPrompt((1, -1)), greedy(), "prompt"),

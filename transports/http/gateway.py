@@ -113,11 +113,16 @@ class ClusterView(msgspec.Struct, frozen=True):
 
 
 class ModelView(msgspec.Struct, frozen=True):
-    """One served model. `created` is seconds since the epoch, `context_tokens` None until a runner has loaded it."""
+    """One served model. `created` is seconds since the epoch, `context_tokens` None until a runner has loaded it.
+
+    `calls_tools` and `thinks` are as in `ModelFacts`, and false until then.
+    """
 
     model_id: str
     created: int
     context_tokens: int | None
+    calls_tools: bool = False
+    thinks: bool = False
 
 
 class IncidentsView(msgspec.Struct, frozen=True):

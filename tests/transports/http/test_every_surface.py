@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.transports.http.agent_events import called, thought
 from tests.transports.http.scripted_gateway import TASK, accepted, finished, token
 from tests.transports.http.test_stream_answer import EVENTS, first_terminal
 from transports.http.anthropic.messages import MessagesSurface
@@ -54,7 +55,7 @@ READINGS = (
         MessagesSurface(),
         sse_data,
         lambda part: part["type"] == "message_stop",
-        lambda part: part["delta"]["text"] if part["type"] == "content_block_delta" else "",
+        lambda part: part["delta"].get("text", "") if part["type"] == "content_block_delta" else "",
     ),
     Reading(OllamaChatSurface(), json_lines, lambda part: part["done"], lambda part: part["message"]["content"]),
     Reading(OllamaGenerateSurface(), json_lines, lambda part: part["done"], lambda part: part["response"]),
@@ -74,7 +75,12 @@ READINGS = (
 )
 
 
-@given(st.lists(EVENTS, max_size=12), st.sampled_from(READINGS))
+EVENTS_OF_AGENTS = st.one_of(
+    EVENTS, st.builds(thought, st.text(min_size=1, max_size=5)), st.builds(called, st.integers(0, 3), st.just("Ulm"))
+)
+
+
+@given(st.lists(EVENTS_OF_AGENTS, max_size=12), st.sampled_from(READINGS))
 def test_exactly_one_end(events: list[TaskEvent], reading: Reading) -> None:
     answer = StreamAnswer(reading.surface.stream_writer(IDENTITY), "req-1")
     written = b""

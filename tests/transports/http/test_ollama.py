@@ -141,15 +141,16 @@ def test_a_failure_of_a_whole_answer_has_a_status(server: Serving, gateway: Scri
     [
         (OllamaChatSurface(), {**CHAT, "messages": []}, "messages"),
         (OllamaChatSurface(), {**CHAT, "messages": [{"role": "assistant", "content": "Then"}]}, "messages"),
-        (OllamaChatSurface(), {**CHAT, "messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+        (OllamaChatSurface(), {**CHAT, "messages": [{"role": "critic", "content": "x"}]}, "messages[0].role"),
         (
             OllamaChatSurface(),
             {**CHAT, "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]},
             "messages[0].images",
         ),
-        (OllamaChatSurface(), {**CHAT, "tools": [{}]}, "tools"),
+        (OllamaChatSurface(), {**CHAT, "tools": [{"at": 2**70}]}, "tools"),
         (OllamaChatSurface(), {**CHAT, "format": "json"}, "format"),
-        (OllamaChatSurface(), {**CHAT, "think": True}, "think"),
+        (OllamaChatSurface(), {**CHAT, "think": "very"}, "think"),
+        (OllamaGenerateSurface(), {**GENERATE, "raw": True, "think": True}, "think"),
         (OllamaChatSurface(), {**CHAT, "options": {"temperature": -1}}, "options.temperature"),
         (OllamaChatSurface(), {**CHAT, "options": {"num_predict": -3}}, "options.num_predict"),
         (OllamaGenerateSurface(), {"model": MODEL}, "prompt"),
@@ -192,6 +193,7 @@ def test_what_clients_read_first(server: Serving, gateway: ScriptedGateway) -> N
     assert httpx2.get(f"{server.url}/api/version").json()["version"]
     shown = httpx2.post(f"{server.url}/api/show", json={"name": f"{MODEL}:latest"}).json()
     assert shown["model_info"] == {"general.architecture": "mlx", "mlx.context_length": 2048}
+    assert shown["capabilities"] == ["completion"]
     assert httpx2.post(f"{server.url}/api/show", json={}).status_code == 400
 
 

@@ -99,6 +99,12 @@ def _model(view: ModelView) -> dict[str, Any]:
     }
 
 
+def _capabilities(view: ModelView) -> list[str]:
+    """In Ollama's words; clients ask for nothing that is not among them."""
+    more = {"tools": view.calls_tools, "thinking": view.thinks}
+    return ["completion", *(name for name, is_there in more.items() if is_there)]
+
+
 def _shown(view: ModelView) -> dict[str, Any]:
     information: dict[str, Any] = {"general.architecture": _FAMILY}
     if view.context_tokens is not None:
@@ -110,5 +116,5 @@ def _shown(view: ModelView) -> dict[str, Any]:
         "modified_at": timestamp(view.created),
         "details": _DETAILS,
         "model_info": information,
-        "capabilities": ["completion"],
+        "capabilities": _capabilities(view),
     }
