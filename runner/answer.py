@@ -1,11 +1,11 @@
 """One task's answer on its way out: a model's text in, what its client is shown out. Pure."""
 
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 
 from runner.answer_scanner import AnswerScanner, Kind, Segment, ToolCall
+from runner.held_logprobs import HeldLogprobs
 from runner.stop_sequences import StopScanner
 from transports.answers import TokenCandidate, TokenLogprobs
 from transports.messages import SamplingParameters
@@ -34,7 +34,7 @@ class Answer:
         self._scanner = scanner
         self._stops = StopScanner(sampling.stop)
         self._max_calls = sampling.max_tool_calls
-        self._logprobs = _HeldLogprobs()
+        self._logprobs = HeldLogprobs()
         self.calls = 0
         self.reasoning_tokens = 0
 
@@ -42,8 +42,7 @@ class Answer:
         """Take one token's text, and its candidates, the chosen one first, where they were asked for."""
         self.reasoning_tokens += self._scanner.is_reasoning
         if candidates:
-            self._logprobs.hold(candidates)
-        self._logprobs.written += len(text)
+            self._logprobs.hold(candidates, text)
         text, stop = self._stops.push(text)
         return self._ended_by(stop, text) if stop else self._show(self._scanner.push(text))
 
@@ -95,47 +94,3 @@ class Answer:
             if self.calls == self._max_calls:
                 shown.is_enough = True
                 return
-
-
-class _HeldLogprobs:
-    """Tokens whose log-probabilities wait for their text to be shown.
-
-    A token belongs to the character at which it begins: it is told when that character is shown as text, and never
-    when that is something else or is cut off. Positions count characters of all that the model has written.
-    """
-
-    def __init__(self) -> None:
-        self.written = 0
-        self._passed = 0
-        self._text_passed = 0
-        self._held: deque[tuple[int, Sequence[TokenCandidate]]] = deque()
-
-    def hold(self, candidates: Sequence[TokenCandidate]) -> None:
-        """Take the next token, before its text is counted as written."""
-        self._held.append((self.written, candidates))
-
-    def show(self, length: int) -> list[TokenLogprobs]:
-        """The next characters are text: return the tokens that begin in them."""
-        offset = self._text_passed - self._passed
-        told = [_told(start + offset, candidates) for start, candidates in self._take(length)]
-        self._text_passed += length
-        return told
-
-    def drop(self, length: int) -> None:
-        """The next characters are not text."""
-        self._take(length)
-
-    def rest(self) -> list[TokenLogprobs]:
-        """The answer is over: return the tokens that begin at its very end, such as those without any text."""
-        return [_told(self._text_passed, candidates) for _, candidates in self._take(1)]
-
-    def _take(self, length: int) -> list[tuple[int, Sequence[TokenCandidate]]]:
-        self._passed += length
-        taken: list[tuple[int, Sequence[TokenCandidate]]] = []
-        while self._held and self._held[0][0] < self._passed:
-            taken.append(self._held.popleft())
-        return taken
-
-
-def _told(offset: int, candidates: Sequence[TokenCandidate]) -> TokenLogprobs:
-    return TokenLogprobs(candidates[0], offset, tuple(candidates[1:]))
