@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from starlette.types import Scope
 
+from transports.http.dashboard_endpoint import DASHBOARD_PREFIX
 from transports.http.errors import ApiError
 from transports.http.limits import HttpLimits, HttpSecurity
 
-_OPEN_PATHS = ("/health/live", "/health/ready")  # Probes have no key, and learn nothing but up or down.
+# Probes have no key, and learn nothing but up or down; a browser sends none for a page, and this page knows nothing.
+_OPEN_PATHS = ("/health/live", "/health/ready", "/")
 
 
 def check_access(scope: Scope, limits: HttpLimits, security: HttpSecurity) -> None:
@@ -23,7 +25,8 @@ def check_access(scope: Scope, limits: HttpLimits, security: HttpSecurity) -> No
     if line_bytes + sum(len(name) + len(value) + 4 for name, value in headers) > limits.max_head_bytes:
         raise head_too_large(limits)
     _check_host(scope, headers, security)
-    if security.api_key is not None and scope["path"] not in _OPEN_PATHS:
+    path: str = scope["path"]
+    if security.api_key is not None and path not in _OPEN_PATHS and not path.startswith(DASHBOARD_PREFIX):
         _check_key(headers, security.api_key)
 
 

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from transports.http.anthropic.count_tokens import CountTokensSurface
 from transports.http.anthropic.messages import MessagesSurface
 from transports.http.counting_endpoint import CountingEndpoint
+from transports.http.dashboard_endpoint import DASHBOARD_PREFIX, DashboardEndpoint
 from transports.http.dialect import error_response
 from transports.http.edge import Edge
 from transports.http.errors import ApiError
@@ -49,6 +50,7 @@ def create_app(
         metrics: What is counted.
     """
     status = StatusEndpoints(gateway)
+    dashboard = DashboardEndpoint()
     requests = RequestsEndpoint(gateway)
     ollama = OllamaStatusEndpoints(gateway, limits)
     count_tokens = CountingEndpoint(gateway, CountTokensSurface(), limits)
@@ -78,6 +80,8 @@ def create_app(
         Route("/incidents/{incident_id}", status.incident),
         Route("/metrics", MetricsEndpoint(metrics).metrics),
         Route("/events", EventsEndpoint(gateway, live, limits), methods=["GET"]),
+        Route("/", dashboard.page),
+        Route(f"{DASHBOARD_PREFIX}{{name:path}}", dashboard.file),
     ]
     app = Starlette(
         routes=routes,
