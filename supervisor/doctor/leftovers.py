@@ -1,5 +1,6 @@
 """What a daemon that died may have left: runners that still hold memory, and files."""
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -131,10 +132,11 @@ def _stray(pid: int) -> Stray:
 
 def _orphans(known: frozenset[int]) -> tuple[Stray, ...]:
     found: list[Stray] = []
-    for process in psutil.process_iter(["cmdline", "ppid"]):
-        command: list[str] = process.info["cmdline"] or []
-        if process.pid not in known and _is_runner(command) and _is_adopted(process.info["ppid"]):
-            found.append(_stray(process.pid))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_ours = process.uids().real == os.getuid()
+            if is_ours and process.pid not in known and _is_runner(process.cmdline()) and _is_adopted(process.ppid()):
+                found.append(_stray(process.pid))
     return tuple(found)
 
 
@@ -143,8 +145,8 @@ def _is_runner(command: list[str]) -> bool:
     return command[1:3] == ["-m", "runner"] and any(word.startswith("--channel-fd=") for word in command)
 
 
-def _is_adopted(parent: int | None) -> bool:
+def _is_adopted(parent: int) -> bool:
     try:
-        return parent in (None, 0, 1) or psutil.Process(parent).name() in _ADOPTERS
+        return parent in (0, 1) or psutil.Process(parent).name() in _ADOPTERS
     except psutil.Error:
         return True

@@ -136,8 +136,8 @@ def _broken(
 ) -> Finding:
     """The child did not come through this step: what it said, and what Ringwarden makes of it."""
     told = tried.diagnosis(system)
-    lines = told.evidence or tried.stderr.tail
-    evidence = [*before, f"a child that tried {doing} {tried.end_in_words(system)}", *lines[-_MAX_TAIL_LINES:]]
+    lines = tried.stood_at or (told.evidence or tried.stderr.tail)[-_MAX_TAIL_LINES:]
+    evidence = [*before, f"a child that tried {doing} {tried.end_in_words(system)}", *lines]
     diagnosis = f"{told.message[:1].upper()}{told.message[1:]} ({told.cause}, {told.confidence})."
     return failed(check, evidence, diagnosis, remedy, ExitCode.UNAVAILABLE)
 

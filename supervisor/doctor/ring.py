@@ -57,7 +57,8 @@ def judge_ring(facts: RingFacts, system: OperatingSystem) -> Finding:
     evidence: list[str] = []
     for rank, one in enumerate(facts.ranks):
         evidence.append(f"rank {rank} {one.end_in_words(system)}")
-        evidence += [f"rank {rank}: {line}" for line in one.stderr.tail[-_MAX_TAIL_LINES:]]
+        lines = one.stood_at[:_MAX_TAIL_LINES] or one.stderr.tail[-_MAX_TAIL_LINES:]
+        evidence += [f"rank {rank}: {line}" for line in lines]
     if verdict is None:
         diagnosis, advice = "The ranks left, but the sum was not right.", "Reinstall mlx, and report it if it stays so."
     else:

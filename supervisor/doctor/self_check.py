@@ -20,6 +20,7 @@ from supervisor.guard import Guard
 from supervisor.process import supervise_process
 
 _MAX_KEPT_BYTES = 64 * 1024
+_MAX_FRAMES = 6
 _LAST_CHANCE_S = 5.0
 """How much longer than its own deadline a child gets: one that cannot even end itself is killed then."""
 
@@ -44,7 +45,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
 class Attempt(msgspec.Struct, frozen=True):
     """What came of one child. `exit_status` is None for one that had to be killed, or never started.
 
-    `stood_still` means that it did not end within its deadline; `problem` that it could not be started at all.
+    `stood_still` means that it did not end within its deadline, and `stood_at` is where it then was, the innermost
+    frame first; `problem` means that it could not be started at all.
     """
 
     steps: Mapping[str, Step]
@@ -52,6 +54,7 @@ class Attempt(msgspec.Struct, frozen=True):
     stderr: StreamReport
     deadline_s: float
     stood_still: bool = False
+    stood_at: tuple[str, ...] = ()
     problem: str | None = None
 
     @property
@@ -121,8 +124,19 @@ async def attempt(
         stderr=collector.finish(),
         deadline_s=deadline_s,
         stood_still=scope.cancelled_caught or _STOOD_STILL.search(stderr) is not None,
+        stood_at=_frames(stderr),
         problem=problem,
     )
+
+
+def _frames(stderr: bytes) -> tuple[str, ...]:
+    """The frames of the first stack that faulthandler wrote at the deadline, without those of the import machinery."""
+    found = _STOOD_STILL.search(stderr)
+    if found is None:
+        return ()
+    text = stderr[found.start() :].decode("utf-8", "replace")
+    frames = [line.strip() for line in text.splitlines() if line.startswith("  File ")]
+    return tuple(frame for frame in frames if "<frozen importlib" not in frame)[:_MAX_FRAMES]
 
 
 def _steps(stdout: bytes) -> dict[str, Step]:
