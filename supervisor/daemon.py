@@ -38,6 +38,7 @@ from supervisor.settings import Settings, is_loopback
 from supervisor.start_display import StartDisplay, show_starts
 from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
 from supervisor.stop_on_signal import stop_on_signal
+from supervisor.tracing.setup import check_tracing, open_tracing
 from supervisor.version import version
 from transports.http.app import create_app
 from transports.http.gateway import NodeView
@@ -59,8 +60,10 @@ def run_daemon(settings: Settings, display: StartDisplay) -> int:
         StateDirectoryError: The state folder cannot be used, or another daemon uses it.
         CannotListen: The address is taken or cannot be listened on.
         ModelSourceError: The model cannot be had, or is broken.
+        TracingUnavailable: Traces are wanted, but what sends them is not installed.
     """
-    configure_log()
+    configure_log(settings.log_format)
+    check_tracing(settings)
     state = StateDirectory(settings.state_dir)
     with state.lock():
         # A download may take an hour: a taken port has to be said before it, not after.
@@ -103,6 +106,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         nodes: The nodes, for those who look.
         on_listening: Called once with the API's address.
     """
+    tracing = open_tracing(settings, group.spec.model_id)
     gateway = LocalGateway(
         group,
         log.incidents,
@@ -113,7 +117,9 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
     )
     security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))
     metrics = MetricsExporter(gateway, group.tasks.statistics, log.failures)
-    app = create_app(gateway, HttpLimits(), security, live=live, metrics=metrics)
+    if tracing is not None:
+        group.tasks.observe(tracing.spans)
+    app = create_app(gateway, HttpLimits(), security, live=live, metrics=metrics, tracing=tracing and tracing.spans)
     server = HttpServer(app, HttpLimits(), host=settings.host, port=settings.port)
     on_listening(server.url)
     kept.state.write_daemon(DaemonRecord(os.getpid(), server.url, time.time(), version()))
@@ -125,6 +131,8 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         live.close()
         # Clients have been told; the server lets their last bytes out before it goes.
         tasks.cancel_scope.cancel()
+    if tracing is not None:
+        await tracing.close()
     display.line("Stopped.")
 
 

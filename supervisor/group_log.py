@@ -1,6 +1,8 @@
 """What a daemon writes about its group: its log, its journal, its raw logs."""
 
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from loguru import logger
@@ -17,6 +19,9 @@ from supervisor.raw_logs import RawLogs
 from transports.http.gateway import GroupState
 from transports.messages import RunnerFailed
 from transports.output_events import OutputStream
+
+if TYPE_CHECKING:
+    from loguru import Logger
 
 
 class GroupLog:
@@ -67,7 +72,7 @@ class GroupLog:
     def on_state(self, state: GroupState, reason: str | None) -> None:
         """Log it and keep it."""
         text = f"group is {state.value}{f': {reason}' if reason else ''}"
-        logger.info("{}", text)
+        logger.bind(**self._bound()).info("{}", text)
         if state is GroupState.READY:
             self._change_generation(ready_at=time.time())
         elif state in (GroupState.STOPPED, GroupState.FAILED, GroupState.RESTARTING):
@@ -83,21 +88,22 @@ class GroupLog:
     def on_runner_failed(self, failed: RunnerFailed) -> None:
         """Log it, count it and keep it."""
         self.failures.runner_failed(failed, time.monotonic())
-        logger.warning("generation {}: {}", failed.generation, failed.incident.message)
+        bound = logger.bind(rank=failed.rank, generation=failed.generation, node=failed.node)
+        bound.warning("generation {}: {}", failed.generation, failed.incident.message)
         self._event("death", failed.incident.message, rank=failed.rank, incident_id=failed.incident.incident_id)
 
     def on_incident(self, incident: Incident) -> None:
         """Count it and keep it; log its first version and its end."""
         self.failures.incident(incident, time.monotonic())
         if self.incidents.record(incident):
-            logger.error("{} {} {}", incident.incident_id, incident.message, incident.next_step or "")
+            self._bound_to(incident).error("{} {} {}", incident.incident_id, incident.message, incident.next_step or "")
             self._event("incident", incident.message, rank=incident.rank, incident_id=incident.incident_id)
             if self._generation is not None and incident.generation == self._generation.generation:
                 self._change_generation(incident_id=incident.incident_id)
                 self._end_generation(incident.occurred_at)
         elif incident.recovered_after_s is not None:
             text = f"serving again after {incident.recovered_after_s:.2f} s"
-            logger.info("{} {}", incident.incident_id, text)
+            self._bound_to(incident).info("{} {}", incident.incident_id, text)
             self._event("recovered", text, incident_id=incident.incident_id)
 
     def on_output(self, rank: int, stream: str, data: bytes) -> None:
@@ -105,11 +111,21 @@ class GroupLog:
         self._raw_logs.write(self._generation.generation if self._generation else 0, rank, stream, data)
         relay = self._relays.get((rank, stream))
         if relay is None:
-            relay = self._relays[rank, stream] = OutputRelay(f"[rank {rank} {stream}]", log_output)
+            relay = self._relays[rank, stream] = OutputRelay(
+                f"[rank {rank} {stream}]", partial(log_output, rank=rank, stream=stream)
+            )
         relay.feed(data)
 
     def on_task_output(self, rank: int, stream: OutputStream, output: Attributed) -> None:
         """It is kept as a stream already, and with its task in the journal."""
+
+    def _bound(self) -> dict[str, int]:
+        return {} if self._generation is None else {"generation": self._generation.generation}
+
+    @staticmethod
+    def _bound_to(incident: Incident) -> "Logger":
+        known = {"rank": incident.rank, "generation": incident.generation, "node": incident.node}
+        return logger.bind(incident=incident.incident_id, **{name: it for name, it in known.items() if it is not None})
 
     def _end_generation(self, at: float) -> None:
         if self._generation is not None and self._generation.ended_at is None:

@@ -12,6 +12,7 @@ from supervisor.core.deadlines import Deadline, Deadlines
 from supervisor.core.task_queue import TaskQueue
 from supervisor.core.task_statistics import RunnerTaskNews, TaskStatistics
 from supervisor.observation import ObserverFailed
+from supervisor.observers import TaskObserver
 from supervisor.task_router import RunnerTaskEvent, TaskRouter, TerminalEvent
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.request_view import RequestState, TaskProgress
@@ -43,6 +44,7 @@ class GroupTasks:
         self._due_sooner = anyio.Event()
         self.statistics = TaskStatistics(places)
         self._router = TaskRouter(on_end=self._ended, on_news=self._went_on)
+        self._observer: TaskObserver | None = None
 
     def __len__(self) -> int:
         return len(self._router)
@@ -59,6 +61,10 @@ class GroupTasks:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._captures.run)
             tasks.start_soon(self._keep_time)
+
+    def observe(self, observer: TaskObserver) -> None:
+        """Tell this one of all tasks from now on."""
+        self._observer = observer
 
     def open_ids(self) -> tuple[str, ...]:
         """The tasks in flight, oldest first."""
@@ -79,6 +85,8 @@ class GroupTasks:
             self._router.withdraw(stream.task_id)
             raise
         self.statistics.opened(stream.task_id, time.monotonic())
+        if self._observer is not None:
+            self._observer.on_task_open(stream.task_id, generation)
         self._queue.opened(stream.task_id)
         if deadline is not None:
             self._deadlines.add(stream.task_id, deadline)
@@ -88,6 +96,8 @@ class GroupTasks:
     def withdraw(self, task_id: str, error: Exception) -> None:
         """Take back an `open` whose task could not be given to a runner."""
         self.statistics.withdrawn(task_id)
+        if self._observer is not None:
+            self._observer.on_task_withdrawn(task_id)
         self._deadlines.discard(task_id)
         self._leave_line(task_id)
         self._ended(TaskRejected(task_id, RejectionCode.TASK_FAILED, f"it could not be given to a runner: {error}"))
@@ -194,5 +204,7 @@ class GroupTasks:
         except ObserverFailed as failed:
             if not isinstance(event, ErrorChunk):
                 heard = TaskRejected(event.task_id, RejectionCode.TASK_FAILED, str(failed))
-        self.statistics.ended(heard, time.monotonic())
+        times = self.statistics.ended(heard, time.monotonic())
+        if self._observer is not None and times is not None:
+            self._observer.on_task_end(times, heard)
         return heard

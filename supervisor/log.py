@@ -1,19 +1,42 @@
-"""The daemon's own log: loguru on stderr, with a level for what runners print."""
+"""The daemon's own log: loguru on stderr, as lines for people or as JSON, with a level for what runners print.
 
+Where something is known of a line (`FIELDS`), its call binds it: `logger.bind(rank=1).warning(...)`. What the libraries
+log goes the same way.
+"""
+
+import logging
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor.log_json import json_line
+from supervisor.settings import LogFormat
+
+if TYPE_CHECKING:
+    from loguru import Message
+
 IO_LEVEL = "IO"
+FIELDS = ("request", "task", "rank", "generation", "node", "incident", "stream")
+"""What a line may be bound to."""
 _FORMAT = "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> {message}"
 
 
-def configure_log() -> None:
-    """Log to stderr, one plain line for each event, coloured on a terminal only. To be called once, by the daemon."""
+def configure_log(log_format: LogFormat) -> None:
+    """Log to stderr, one event after the other. To be called once, by the daemon.
+
+    Args:
+        log_format: `text` is one plain line for each event, coloured on a terminal only; `json` is for machines.
+    """
     logger.remove()
     add_io_level()
     # No frames or variables in tracebacks: they would show prompts and keys.
-    logger.add(sys.stderr, level="INFO", format=_FORMAT, backtrace=False, diagnose=False)
+    if log_format == "json":
+        logger.add(_json_sink(), level="INFO", format="{message}", backtrace=False, diagnose=False)
+    else:
+        logger.add(sys.stderr, level="INFO", format=_FORMAT, backtrace=False, diagnose=False)
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
 def add_io_level() -> None:
@@ -24,6 +47,29 @@ def add_io_level() -> None:
         logger.level(IO_LEVEL, no=21, color="<dim>")
 
 
-def log_output(line: str) -> None:
+def log_output(line: str, rank: int, stream: str) -> None:
     """Log one line that a runner printed."""
-    logger.log(IO_LEVEL, "{}", line)
+    logger.bind(rank=rank, stream=stream).log(IO_LEVEL, "{}", line)
+
+
+def _json_sink() -> "Callable[[Message], None]":
+    out = sys.stderr
+
+    def write(message: "Message") -> None:
+        out.write(json_line(message.record))
+        out.flush()
+
+    return write
+
+
+class _FromLibraries(logging.Handler):
+    """Takes what is logged with the standard library into the same log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log it, bound to what its `extra` says."""
+        known = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        level = record.levelname if record.levelname in _LEVELS else record.levelno
+        logger.bind(**known).opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+
+
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})

@@ -122,7 +122,7 @@ class Observation:
             except TagError as exc:
                 if not isinstance(record, TaskRecord | CapturedLog):
                     raise
-                logger.warning("task {} is kept without its tags: {}", record.task_id, exc)
+                logger.bind(task=record.task_id).warning("task {} is kept without its tags: {}", record.task_id, exc)
                 self._sink.write(msgspec.structs.replace(record, tags={}))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the policy decides
             self._failed(f"{type(self._sink).__name__}.write of a {type(record).__name__}", exc)

@@ -5,6 +5,8 @@ from typing import Protocol
 from diagnostics.incident import Incident
 from diagnostics.phase import Phase
 from supervisor.attribution import Attributed
+from supervisor.core.task_statistics import TaskTimes
+from supervisor.task_router import TerminalEvent
 from transports.http.gateway import GroupState
 from transports.messages import RunnerEvent, RunnerFailed
 from transports.output_events import OutputStream
@@ -24,6 +26,19 @@ class RunnerObserver(Protocol):
 
     def on_unkillable(self, rank: int, pid: int) -> None:
         """The process outlived SIGKILL; `run` goes on waiting for its exit."""
+
+
+class TaskObserver(Protocol):
+    """Who is told of tasks and what they cost. Called on the event loop; must not block or raise."""
+
+    def on_task_open(self, task_id: str, generation: int) -> None:
+        """A task is given to the runners; called in the context of the request that it is for."""
+
+    def on_task_withdrawn(self, task_id: str) -> None:
+        """It could not be given to them."""
+
+    def on_task_end(self, times: TaskTimes, event: TerminalEvent) -> None:
+        """It has ended, and whoever waits for it is told next."""
 
 
 class GroupObserver(Protocol):

@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import platformdirs
@@ -16,6 +16,7 @@ def default_state_folder() -> Path:
     return Path(platformdirs.user_state_dir("ringwarden", appauthor=False))
 
 
+LogFormat = Literal["text", "json"]
 DEFAULT_BUS_PORT = 52_416
 
 
@@ -106,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     restart_period_s: Annotated[float, Meta(gt=0, le=86_400, description="the period of restart_intensity")] = 300.0
     backoff_first_s: Annotated[float, Meta(gt=0, le=600, description="the first wait before a restart")] = 0.2
     backoff_cap_s: Annotated[float, Meta(gt=0, le=3_600, description="the longest wait before a restart")] = 10.0
+
+    log_format: Annotated[
+        LogFormat, Meta(description="the daemon's log: lines for people, or one JSON object each")
+    ] = "text"
+    otel: Annotated[bool, Meta(description="send traces of requests; OTEL_* variables say where (an extra)")] = False
 
     def __repr__(self) -> str:
         """Like any struct, without the secret: settings end up in logs."""

@@ -28,12 +28,15 @@ def run_up(flags: Mapping[str, Any], config: Path | None) -> int:
     from supervisor.daemon import run_daemon  # noqa: PLC0415
     from supervisor.hostfile import HostfileError  # noqa: PLC0415
     from supervisor.model_error import ModelSourceError  # noqa: PLC0415
+    from supervisor.tracing.setup import TracingUnavailable  # noqa: PLC0415
     from transports.cluster.bus_errors import BusCannotListen  # noqa: PLC0415
     from transports.http.listening import CannotListen  # noqa: PLC0415
 
     try:
         with start_display() as display:
             return run_head(settings, display) if settings.nodes else run_daemon(settings, display)
+    except TracingUnavailable as problem:
+        raise CommandError(str(problem), problem.remedy, ExitCode.CONFIG) from problem
     except BusCannotListen as problem:
         where = f"{settings.bus_host}:{settings.bus_port}"
         message = f"nodes cannot be listened for on {where}: {problem.strerror or problem}"

@@ -145,7 +145,7 @@ class Agent:
             # Whoever asked for the tasks in flight has heard of their end, or is gone with the earlier head.
             self._ranks.cancel_tasks()
         self.welcome = welcome
-        logger.info("joined as {}; the head's epoch is {}", welcome.node, welcome.epoch)
+        logger.bind(node=welcome.node).info("joined as {}; the head's epoch is {}", welcome.node, welcome.epoch)
         self.joined.set()
 
     def on_refused(self, refused: Refused) -> None:

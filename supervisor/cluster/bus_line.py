@@ -48,7 +48,7 @@ class BusLine:
         except (NodeUnknown, NodeGone):
             return
         except BusFull as exc:
-            logger.warning("node {} reads nothing: {}", self.node, exc)
+            logger.bind(node=self.node).warning("node {} reads nothing: {}", self.node, exc)
             self._bus.forget(self.node)
             return
         if isinstance(order, TasksInFlight):

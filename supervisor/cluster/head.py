@@ -158,12 +158,12 @@ class Head:
             return Refused(why_not, "Join the newer head.", permanent=False)
         differences = compare(self.facts, hello.facts)
         for difference in differences:
-            logger.warning("node {}: {}", node, difference.sentence)
+            logger.bind(node=node).warning("node {}: {}", node, difference.sentence)
         refusing = [difference for difference in differences if difference.refuses]
         if refusing:
             remedies = dict.fromkeys(one.remedy for one in refusing)
             return Refused(" ".join(one.sentence for one in refusing), " ".join(remedies), permanent=True)
-        logger.info("node {} joined: {}, {}", node, hello.facts.hostname, hello.facts.chip)
+        logger.bind(node=node).info("node {} joined: {}, {}", node, hello.facts.hostname, hello.facts.chip)
         self.on_connected(node)
         self._roster.came(node, hello, tuple(one.sentence for one in differences))
         if self._tasks is not None:
@@ -234,7 +234,7 @@ class Head:
             return
         answer = await self.line(node).request(VerifyGone(generation + 1), _CLEAN_S)
         if not isinstance(answer, VerifiedGone) or answer.remaining_pids:
-            logger.warning("node {} is not clean of older generations: {}", node, answer)
+            logger.bind(node=node).warning("node {} is not clean of older generations: {}", node, answer)
 
     def _tell_incidents(self, node: str) -> None:
         incidents = self._incidents()[:_INCIDENTS_TOLD]

@@ -41,6 +41,7 @@ from supervisor.runner_limits import runner_limits
 from supervisor.settings import Settings
 from supervisor.start_display import StartDisplay
 from supervisor.state_directory import StateDirectory
+from supervisor.tracing.setup import check_tracing
 from transports.cluster.bus_limits import BusLimits
 from transports.http.listening import listen
 
@@ -61,8 +62,10 @@ def run_head(settings: Settings, display: StartDisplay) -> int:
         BusCannotListen: The bus's address is: mostly another head.
         KeyStoreError: The keys cannot be read.
         HeadOvertaken: Its cluster has a later head; the group was stopped.
+        TracingUnavailable: Traces are wanted, but what sends them is not installed.
     """
-    configure_log()
+    configure_log(settings.log_format)
+    check_tracing(settings)
     allow_many_files()
     state = StateDirectory(settings.state_dir)
     with state.lock():

@@ -65,7 +65,7 @@ def run_agent(settings: Settings, named: tuple[str, int] | None, announce: Calla
         JoinRefused: The head does not want this node.
         HeadLost: The head was unreachable for longer than the budget.
     """
-    configure_log()
+    configure_log(settings.log_format)
     state = StateDirectory(settings.state_dir)
     with state.lock():
         key = KeyStore(settings.state_dir).key_of(HEAD)

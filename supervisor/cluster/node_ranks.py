@@ -172,7 +172,7 @@ class NodeRanks:
         try:
             known.supervisor.send(order.command)
         except (ChannelFull, FrameViolation) as exc:
-            logger.warning("rank {} cannot be sent a command: {}", order.rank, exc)
+            logger.bind(rank=order.rank).warning("rank {} cannot be sent a command: {}", order.rank, exc)
             if isinstance(order.command, StartTask):
                 refused = TaskRejected(
                     order.command.task_id, RejectionCode.TASK_FAILED, f"the runner cannot take it: {exc}"
@@ -183,7 +183,8 @@ class NodeRanks:
         configure = order.configure
         generation, rank = configure.generation, configure.rank
         if generation < self._fence or (generation, rank) in self._ranks:
-            logger.warning("an order to start rank {} of generation {} is out of date", rank, generation)
+            bound = logger.bind(rank=rank, generation=generation)
+            bound.warning("an order to start rank {} of generation {} is out of date", rank, generation)
             return
         try:
             launch = self._launch(order)

@@ -131,7 +131,7 @@ class Roster:
         if known is None or not known.is_here:
             return
         known.is_here, known.lost_because = False, because
-        logger.warning("node {} is lost: {}", node, because)
+        logger.bind(node=node).warning("node {} is lost: {}", node, because)
         known.lost_at = time.monotonic()
         self._end_ranks(node, because, Confidence.CERTAIN if is_certain else Confidence.LIKELY)
         self._changed()

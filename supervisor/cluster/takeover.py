@@ -114,5 +114,7 @@ class Takeover:
         if first.facts is not None:
             observer.on_event(first.rank, first.facts)
         self._roster.expect(ranks)
-        logger.info("generation {} still serves on its nodes and is taken over", decision.generation)
+        logger.bind(generation=decision.generation).info(
+            "generation {} still serves on its nodes and is taken over", decision.generation
+        )
         return Earlier(decision.generation, PreparedGeneration(spec, ranks))

@@ -18,6 +18,7 @@ from transports.http.figures import ServiceFigures
 from transports.messages import (
     ErrorChunk,
     PrefillProgress,
+    StopReason,
     TaskAccepted,
     TaskFinished,
     TaskRejected,
@@ -35,6 +36,7 @@ class TaskEnd(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     CANCELLED = "cancelled"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
     REJECTED = "rejected"
     FAILED = "failed"
 
@@ -169,7 +171,7 @@ class TaskStatistics:
             time_to_first_token_s=self._first_tokens.percentiles(),
             inter_token_latency_s=self._gaps.percentiles(),
             finished=self.ends[TaskEnd.STOP] + self.ends[TaskEnd.LENGTH],
-            cancelled=self.ends[TaskEnd.CANCELLED],
+            cancelled=self.ends[TaskEnd.CANCELLED] + self.ends[TaskEnd.DEADLINE_EXCEEDED],
             failed=self.ends[TaskEnd.FAILED],
             rejected=self.ends[TaskEnd.REJECTED],
         )
@@ -228,5 +230,7 @@ def _end_of(event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped) -> Ta
             return TaskEnd.REJECTED
         case ErrorChunk():
             return TaskEnd.FAILED
+        case TaskStopped(reason=StopReason.DEADLINE_EXCEEDED):
+            return TaskEnd.DEADLINE_EXCEEDED
         case TaskStopped():
             return TaskEnd.CANCELLED

@@ -25,7 +25,7 @@ def task_metrics(statistics: TaskStatistics, figures: ServiceFigures) -> Iterato
     )
     yield counters(
         "request_failure",
-        "Requests that ended otherwise: cancelled by the client, rejected by a runner, failed with an incident.",
+        "Requests that ended otherwise: cancelled, out of time, rejected by a runner, failed with an incident.",
         ("reason",),
         [((end.value,), statistics.ends[end]) for end in TaskEnd if end not in _GOOD_ENDS],
     )

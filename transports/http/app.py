@@ -27,6 +27,7 @@ from transports.http.openai.completions import CompletionSurface
 from transports.http.openai.input_tokens import InputTokensSurface
 from transports.http.openai.responses import ResponsesSurface
 from transports.http.request_id import request_id_of
+from transports.http.request_tracing import RequestTracing, note_error
 from transports.http.requests_endpoint import RequestsEndpoint
 from transports.http.status_endpoints import StatusEndpoints
 from transports.live import LiveFeed
@@ -39,6 +40,7 @@ def create_app(
     *,
     live: LiveFeed,
     metrics: MetricsSource,
+    tracing: RequestTracing | None = None,
 ) -> Starlette:
     """Return the ASGI application; every path and every failure of it answers in the documented shapes.
 
@@ -48,6 +50,7 @@ def create_app(
         security: Who may ask; by default everybody who reaches a loopback name.
         live: What happens, for those who watch.
         metrics: What is counted.
+        tracing: Who traces requests; nobody by default.
     """
     status = StatusEndpoints(gateway)
     dashboard = DashboardEndpoint()
@@ -85,7 +88,15 @@ def create_app(
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Edge, limits=limits, security=security or HttpSecurity(), requests=metrics.requests)],
+        middleware=[
+            Middleware(
+                Edge,
+                limits=limits,
+                security=security or HttpSecurity(),
+                requests=metrics.requests,
+                tracing=tracing,
+            )
+        ],
         exception_handlers={HTTPException: _on_routing_error, ApiError: _on_api_error},
     )
     app.router.redirect_slashes = False
@@ -95,6 +106,7 @@ def create_app(
 async def _on_api_error(request: Request, exc: Exception) -> Response:
     if not isinstance(exc, ApiError):
         raise exc
+    note_error(request.scope, exc)
     return error_response(exc, request.scope, request_id_of(request.scope))
 
 
@@ -111,4 +123,5 @@ async def _on_routing_error(request: Request, exc: Exception) -> Response:
         error = ApiError(405, "method_not_allowed", message, headers={"allow": allowed})
     else:
         error = ApiError(exc.status_code, "invalid_request_error", exc.detail)
+    note_error(request.scope, error)
     return error_response(error, request.scope, request_id_of(request.scope))

@@ -16,8 +16,8 @@ class ServiceFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks and tokens since the daemon started, and how fast they come now.
 
     `running` tasks are computed now, `queued` ones wait for it. The rates are over the last `window_s` seconds, in
-    which a pause counts. Percentiles are None until there is a sample. `finished` counts good ends, `failed` those with
-    an incident, `rejected` those that a runner refused.
+    which a pause counts. Percentiles are None until there is a sample. `finished` counts good ends, `cancelled` those
+    that somebody or their own deadline wanted, `failed` those with an incident, `rejected` those that a runner refused.
     """
 
     running: int
