@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with the bounds that it lacks: size and time of a request's head, and of a refused body.
 
-Below the application nothing has read a header yet, so what is refused here is answered here, in the same error shape.
+Below the application nothing has read a header yet, so what is refused here is answered here, in the shape of the API
+that the path belongs to, as far as it is known.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from transports.http.access import head_too_large
+from transports.http.dialect import Dialect, dialect_of
 from transports.http.errors import ApiError
 from transports.http.limits import HttpLimits
 from transports.http.request_id import new_request_id
@@ -33,6 +35,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     _reading = _Reading.NOTHING
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Give a new connection a deadline for its first byte."""
@@ -102,7 +105,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
-            self.transport.write(_whole_response(error))
+            self.transport.write(_whole_response(error, dialect_of(self.url.decode("latin-1"))))
         self._close()
 
     def _close(self) -> None:
@@ -125,15 +128,15 @@ def guarded_protocol(limits: HttpLimits) -> type[GuardedHttpProtocol]:
     return type("BoundGuardedHttpProtocol", (GuardedHttpProtocol,), {"limits": limits})
 
 
-def _whole_response(error: ApiError) -> bytes:
+def _whole_response(error: ApiError, dialect: Dialect) -> bytes:
     request_id = new_request_id()
-    body = error.encode(request_id)
+    body = dialect.encode_error(error, request_id)
     headers = {
         **error.response_headers(),
         "content-type": "application/json",
         "content-length": str(len(body)),
         "connection": "close",
-        "x-request-id": request_id,
+        **{name.decode("ascii"): request_id for name in dialect.request_id_headers},
     }
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
