@@ -12,6 +12,7 @@ from diagnostics.evidence import ExitStatus
 from diagnostics.incident import Confidence, DeathCertificate, Diagnosis, Incident
 from diagnostics.phase import Phase
 from transports.http.gateway import ClusterView, GroupState, IncidentsView, RankView
+from transports.http.request_view import CancelledView, RequestState, RequestsView, RequestView
 
 
 def certificate(rank: int, diagnosis: Diagnosis, status: ExitStatus) -> DeathCertificate:
@@ -86,10 +87,18 @@ CLUSTER = ClusterView(
     restart_in_s=2.5,
     last_incident_id="inc-7f3a",
 )
+REQUESTS = (
+    RequestView("req-one", "tiny", RequestState.DECODE, 12.34, 40),
+    RequestView("req-two", "tiny", RequestState.PREFILL, 3.0, 0, done=512, total=3200),
+    RequestView("req-\x1b[2J", "tiny", RequestState.QUEUED, 1.0, 0, position=3, waiting=17, metadata={"user": "ann"}),
+)
+CANCELLED = CancelledView("chatcmpl-9/", 7)
 BODIES = {
     "/cluster": msgspec.json.encode(CLUSTER),
     "/incidents": msgspec.json.encode(IncidentsView((INCIDENT, EARLIER))),
     "/incidents/inc-7f3a": msgspec.json.encode(INCIDENT),
+    "/v1/requests": msgspec.json.encode(RequestsView(REQUESTS)),
+    "/v1/requests/chatcmpl-9%2F": msgspec.json.encode(CANCELLED),
 }
 
 
@@ -104,6 +113,9 @@ def serving(bodies: dict[str, bytes], *, api_key: str | None = None) -> Generato
             self.send_response(401 if not allowed else 404 if body is None else 200)
             self.end_headers()
             self.wfile.write(body or b"{}")
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class names it
             pass

@@ -13,8 +13,9 @@ import pytest
 from diagnostics.incident import Incident
 from supervisor.journal.journal import Journal
 from supervisor.state_directory import DaemonRecord, StateDirectory
-from tests.supervisor.canned_daemon import BODIES, CLUSTER, EARLIER, INCIDENT, serving
+from tests.supervisor.canned_daemon import BODIES, CANCELLED, CLUSTER, EARLIER, INCIDENT, REQUESTS, serving
 from transports.http.gateway import ClusterView
+from transports.http.request_view import CancelledView, RequestView
 
 A_KEY = "a-key-of-more-than-sixteen-characters"
 
@@ -114,6 +115,26 @@ def test_ps_finds_the_daemon_by_its_state_folder(url: str, tmp_path: Path):
 def test_ps_json_is_the_cluster_view(url: str):
     outcome = ringwarden("ps", "--json", "--url", url)
     assert msgspec.json.decode(outcome.stdout, type=ClusterView) == CLUSTER
+
+
+def test_open_requests_are_listed(url: str):
+    outcome = ringwarden("requests", "--url", url)
+    rows = [line.split() for line in outcome.stdout.splitlines()]
+    assert rows[0] == ["request", "model", "state", "age", "tokens", "tags"]
+    assert rows[1:] == [
+        ["req-one", "tiny", "decode", "12.3", "s", "40"],
+        ["req-two", "tiny", "prefill", "512/3200", "3.0", "s", "0"],
+        ["req-\\x1b[2J", "tiny", "queued", "3/17", "1.0", "s", "0", "user=ann"],
+    ]
+    told = ringwarden("requests", "--json", "--url", url).stdout
+    assert msgspec.json.decode(told, type=tuple[RequestView, ...]) == REQUESTS
+
+
+def test_a_request_is_cancelled_by_its_id(url: str):
+    assert ringwarden("cancel", "chatcmpl-9/", "--url", url).stdout == "chatcmpl-9/ was cancelled after 7 tokens.\n"
+    told = ringwarden("cancel", "chatcmpl-9/", "--json", "--url", url).stdout
+    assert msgspec.json.decode(told, type=CancelledView) == CANCELLED
+    assert_complaint(ringwarden("cancel", "unknown", "--url", url), 65, "unknown", "ringwarden requests")
 
 
 def test_incidents_are_listed(url: str):

@@ -158,5 +158,7 @@ def _type_of(status: int) -> str:
             return "not_found_error"
         case 429:
             return "rate_limit_error"
+        case 499:
+            return "request_cancelled"
         case _:
             return "invalid_request_error" if status < 500 else "server_error"

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import anthropic
+import openai
 import pytest
 
 from tests.transports.http.scripted_gateway import TASK, ScriptedGateway, accepted, finished, play, token
@@ -100,6 +102,19 @@ def test_a_time_that_is_none(gateway: ScriptedGateway, server: Serving) -> None:
         assert (status, body["error"]["param"]) == (400, "x-request-timeout-s")
         assert "86400" in body["error"]["message"]
     assert gateway.submissions == []
+
+
+def test_the_clients_raise_and_never_ask_again() -> None:
+    gateway = ScriptedGateway(play(stopped(0)))
+    with serving(gateway) as running:
+        with pytest.raises(openai.APIStatusError) as by_openai:
+            openai_client = openai.OpenAI(base_url=running.url + "/v1", api_key="none", max_retries=3)
+            openai_client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "hi"}])
+        with pytest.raises(anthropic.APIStatusError) as by_anthropic:
+            anthropic_client = anthropic.Anthropic(base_url=running.url, api_key="none", max_retries=3)
+            anthropic_client.messages.create(model="tiny", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
+    assert (by_openai.value.status_code, by_anthropic.value.status_code) == (499, 499)
+    assert len(gateway.submissions) == 2
 
 
 @pytest.mark.parametrize(
