@@ -13,14 +13,13 @@ from supervisor.cli.keyboard import keyboard
 from supervisor.cli.reading import DaemonChoice, print_json
 from supervisor.cli.terminal import complain, console
 from supervisor.cli.top_state import TopState, TopView
-from supervisor.cli.top_view import state_parts, top_screen
+from supervisor.cli.top_view import Shares, state_parts, top_screen
 from supervisor.cli.top_watch import TopWatch, look_once
 from supervisor.colour import can_redraw
 from supervisor.exit_code import ExitCode
 
 REDRAW_INTERVAL_S = 0.25
-MAX_SHOWN_ONCE = 64
-_INCIDENTS_SHOWN_ONCE = 5
+SHOWN_ONCE = Shares(ranks=64, requests=20, incidents=5)
 _QUIT_KEYS = frozenset("qQ\x04")
 
 
@@ -44,7 +43,7 @@ def run_top(choice: DaemonChoice, *, once: bool, as_json: bool) -> int:
 
 def _print_once(state: TopState) -> None:
     out = console()
-    for part in state_parts(state, out.width, max_ranks=MAX_SHOWN_ONCE, max_incidents=_INCIDENTS_SHOWN_ONCE):
+    for part in state_parts(state, out.width, SHOWN_ONCE):
         out.print(part)
 
 

@@ -5,17 +5,23 @@ import msgspec
 from diagnostics.incident import Incident
 from transports import live
 from transports.http.gateway import ClusterView
+from transports.http.request_view import RequestView
 
 MAX_INCIDENTS = 10
 
 
 class TopState(msgspec.Struct, frozen=True):
-    """One daemon as `top` shows it, and as `top --json` prints it. Incidents newest first; `at` is Unix time."""
+    """One daemon as `top` shows it, and as `top --json` prints it. `at` is Unix time.
+
+    Incidents are the newest, newest first; requests the oldest of all `open_requests`, oldest first.
+    """
 
     url: str
     at: float
     cluster: ClusterView
     incidents: tuple[Incident, ...]
+    requests: tuple[RequestView, ...] = ()
+    open_requests: int = 0
 
 
 class TopView(msgspec.Struct, frozen=True):
@@ -44,7 +50,9 @@ class TopView(msgspec.Struct, frozen=True):
         """The daemon told something; `incidents` are those that were known when it was connected."""
         if isinstance(event, live.Snapshot):
             known = incidents[:MAX_INCIDENTS] if self.state is None else self.state.incidents
-            return msgspec.structs.replace(self, state=TopState(url, event.at, event.cluster, known))
+            return msgspec.structs.replace(
+                self, state=TopState(url, event.at, event.cluster, known, event.requests, event.open_requests)
+            )
         if isinstance(event, live.IncidentSeen) and self.state is not None:
             told = event.incident
             others = tuple(one for one in self.state.incidents if one.incident_id != told.incident_id)

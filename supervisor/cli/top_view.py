@@ -1,6 +1,7 @@
 """How `top` looks at a width and a height. Pure: a view and the time in, something that rich can draw out."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,10 +16,13 @@ from supervisor.cli.terminal import shown
 from supervisor.cli.top_state import TopState, TopView
 from transports.http.figures import Percentiles, ServiceFigures
 from transports.http.gateway import ClusterView, NodeView, RankView
+from transports.http.request_view import RequestView
 
 WIDE_COLUMNS = 70
 BACK_SHOWN_S = 5.0
-_LINES_WITHOUT_RANKS = 9
+_LINES_OF_ALL = 8
+_LINES_OF_REQUESTS = 2
+_MOST_REQUESTS = 12
 
 
 def top_screen(view: TopView, now: float, columns: int, lines: int) -> RenderableType:
@@ -34,34 +38,51 @@ def top_screen(view: TopView, now: float, columns: int, lines: int) -> Renderabl
     if state is None:
         waiting = f"no daemon answers: {view.lost}" if view.lost else "asking the daemon ..."
         return Group(shown(waiting, "yellow"), Text(), _keys(columns))
-    nodes = len(state.cluster.nodes) + 2 if state.cluster.nodes else 0
-    room = max(lines - _LINES_WITHOUT_RANKS - nodes, 2)
-    ranks = min(len(state.cluster.ranks), max(room - 3, 1))
-    told = max(lines - _LINES_WITHOUT_RANKS - nodes - ranks, 1)
-    return Group(
-        _connection(view, state, now, columns),
-        *state_parts(state, columns, max_ranks=ranks, max_incidents=told),
-        _keys(columns),
-    )
+    shares = _shares(state, lines)
+    return Group(_connection(view, state, now, columns), *state_parts(state, columns, shares), _keys(columns))
 
 
-def state_parts(state: TopState, columns: int, *, max_ranks: int, max_incidents: int) -> Iterator[RenderableType]:
-    """Yield the parts of a state: group, figures, ranks, nodes, incidents."""
+class Shares(NamedTuple):
+    """How many rows each part may have."""
+
+    ranks: int
+    requests: int
+    incidents: int
+
+
+def _shares(state: TopState, lines: int) -> Shares:
+    """Ranks first, then the newest incident, then requests, then more incidents."""
+    nodes = len(state.cluster.nodes) + 1 if state.cluster.nodes else 0
+    room = max(lines - _LINES_OF_ALL - nodes, 2)
+    ranks = min(len(state.cluster.ranks), room - 1)
+    room -= ranks + (ranks < len(state.cluster.ranks))
+    requests = max(min(state.open_requests, room - _LINES_OF_REQUESTS - 1, _MOST_REQUESTS), 0)
+    if requests:
+        room -= requests + _LINES_OF_REQUESTS
+    return Shares(max(ranks, 1), requests, max(room, 1))
+
+
+def state_parts(state: TopState, columns: int, shares: Shares) -> Iterator[RenderableType]:
+    """Yield the parts of a state: group, figures, ranks, nodes, requests, incidents."""
     cluster = state.cluster
     yield _group(cluster, columns)
     if cluster.figures is not None:
         yield from _figures(cluster.figures, columns)
     yield Text()
-    yield _ranks(cluster, columns, max_ranks)
-    if len(cluster.ranks) > max_ranks:
-        yield shown(f"and {len(cluster.ranks) - max_ranks} ranks more", "dim")
+    yield _ranks(cluster, columns, shares.ranks)
+    if len(cluster.ranks) > shares.ranks:
+        yield shown(f"and {len(cluster.ranks) - shares.ranks} ranks more", "dim")
     if cluster.nodes:
         yield Text()
         yield from (_node(node, columns) for node in cluster.nodes)
+    if shares.requests and state.requests:
+        yield Text()
+        yield _fitting(shown(f"{state.open_requests} open requests", "dim"), columns)
+        yield from (_request(request, columns) for request in state.requests[: shares.requests])
     yield Text()
     if not state.incidents:
         yield shown("no incidents", "dim")
-    for incident in state.incidents[:max_incidents]:
+    for incident in state.incidents[: shares.incidents]:
         yield _incident(incident, columns)
 
 
@@ -151,10 +172,22 @@ def _node(node: NodeView, columns: int) -> Text:
     return _fitting(line, columns)
 
 
+def _request(request: RequestView, columns: int) -> Text:
+    place = "" if request.position is None else f" {request.position} of {request.waiting}"
+    done = "" if request.total is None else f" {request.done}/{request.total}"
+    line = Text.assemble(
+        shown(f"{request.state.value}{place}{done}".ljust(18), "yellow" if request.position is not None else "green"),
+        shown(f"{request.age_s:7.1f} s {request.tokens:6} tokens  "),
+        shown(request.id, "dim"),
+    )
+    return _fitting(line, columns)
+
+
 def _incident(incident: Incident, columns: int) -> Text:
     after_s = incident.recovered_after_s
+    name = f"{incident.incident_id}  " if columns >= WIDE_COLUMNS else ""
     line = Text.assemble(
-        shown(f"{local_time(incident.occurred_at)[-8:]}  {incident.incident_id}  ", "dim"),
+        shown(f"{local_time(incident.occurred_at)[-8:]}  {name}", "dim"),
         shown("" if after_s is None else f"recovered after {after_s:.1f} s  ", "green"),
         shown(incident.message, "bold red" if after_s is None else ""),
     )

@@ -8,10 +8,11 @@ from supervisor.cli.daemon_client import DaemonClient, NoDaemon, daemon_url
 from supervisor.cli.errors import CommandError
 from supervisor.cli.event_feed import FeedLost, event_feed
 from supervisor.cli.reading import DaemonChoice
-from supervisor.cli.top_state import TopState, TopView
+from supervisor.cli.top_state import MAX_INCIDENTS, TopState, TopView
 from transports.live import IncidentSeen, Snapshot
 
 RETRY_INTERVAL_S = 0.5
+MAX_REQUESTS = 50
 _NAMES = (Snapshot.__name__, IncidentSeen.__name__)
 
 
@@ -23,7 +24,8 @@ def look_once(choice: DaemonChoice) -> TopState:
     """
     settings = choice.settings()
     with DaemonClient(daemon_url(choice.url, settings), settings.api_key) as daemon:
-        return TopState(daemon.url, time.time(), daemon.cluster(), daemon.incidents())
+        cluster, incidents, requests = daemon.cluster(), daemon.incidents(), daemon.requests()
+    return TopState(daemon.url, time.time(), cluster, incidents[:MAX_INCIDENTS], requests[:MAX_REQUESTS], len(requests))
 
 
 class TopWatch:
