@@ -5,12 +5,14 @@ log goes the same way.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor.colour import wants_colour
 from supervisor.log_json import json_line
 from supervisor.settings import LogFormat
 
@@ -35,7 +37,8 @@ def configure_log(log_format: LogFormat) -> None:
     if log_format == "json":
         logger.add(_json_sink(), level="INFO", format="{message}", backtrace=False, diagnose=False)
     else:
-        logger.add(sys.stderr, level="INFO", format=_FORMAT, backtrace=False, diagnose=False)
+        coloured = wants_colour(os.environ, on_terminal=sys.stderr.isatty())
+        logger.add(sys.stderr, level="INFO", format=_FORMAT, colorize=coloured, backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
