@@ -7,12 +7,16 @@ import msgspec
 from transports.http.errors import invalid_request
 from transports.http.request_body import check_free_form
 
+_ABOVE_ALL = ("system", "developer")
+
 
 class Conversation:
-    """Puts messages together, piece by piece.
+    """Puts messages together, piece by piece, in the one shape that nearly all templates take.
 
-    What an assistant thinks, says and calls in a row becomes one message, since templates know no smaller pieces. A
-    tool's result is told with the name of the tool, as the call with its id had it.
+    That is: at most one system message, and that first; then no role twice in a row, but for tools. What a role says
+    in a row is joined with a blank line between, and so is what an assistant thinks, says and calls. A later system
+    message, as coding agents send them, keeps its place in a user's message, in tags. A tool's result is told with the
+    name of the tool, as the call with its id had it.
     """
 
     def __init__(self) -> None:
@@ -25,21 +29,24 @@ class Conversation:
         return tuple(self._messages)
 
     def say(self, role: str, text: str) -> None:
-        """Add what a role says; an assistant's text joins what it thinks before and calls beside it."""
-        open_message = self._open_assistant() if role == "assistant" else None
-        if open_message is not None and (not open_message["content"] or "tool_calls" in open_message):
-            open_message["content"] += text
-        else:
+        """Add what a role says."""
+        if role in _ABOVE_ALL:
+            is_first = len(self._messages) == (1 if self._last_of("system") else 0)
+            role, text = ("system", text) if is_first else ("user", f"<system>\n{text}\n</system>")
+        message = self._last_of(role)
+        if message is None:
             self._messages.append({"role": role, "content": text})
+        else:
+            message["content"] = "\n\n".join(part for part in (message["content"], text) if part)
 
     def think(self, text: str) -> None:
         """Add what the assistant thinks before it says or calls something."""
-        message = self._open_assistant() or self._append_assistant()
+        message = self._last_of("assistant") or self._append_assistant()
         message["reasoning_content"] = message.get("reasoning_content", "") + text
 
     def call(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
         """Add a call of a tool by the assistant."""
-        message = self._open_assistant() or self._append_assistant()
+        message = self._last_of("assistant") or self._append_assistant()
         function = {"name": name, "arguments": arguments}
         message.setdefault("tool_calls", []).append({"id": call_id, "type": "function", "function": function})
         self._names[call_id] = name
@@ -51,9 +58,9 @@ class Conversation:
             message["name"] = known
         self._messages.append(message)
 
-    def _open_assistant(self) -> dict[str, Any] | None:
-        """The last message, when it is the assistant's."""
-        return self._messages[-1] if self._messages and self._messages[-1]["role"] == "assistant" else None
+    def _last_of(self, role: str) -> dict[str, Any] | None:
+        """The last message, when it is this role's."""
+        return self._messages[-1] if self._messages and self._messages[-1]["role"] == role else None
 
     def _append_assistant(self) -> dict[str, Any]:
         self._messages.append({"role": "assistant", "content": ""})

@@ -10,7 +10,7 @@ import pytest
 from tests.transports.http import agent_events as agents
 from tests.transports.http.scripted_gateway import MODEL, TASK, ScriptedGateway, accepted, failed, play, token
 from tests.transports.http.serving import Serving
-from transports.answers import TaskFinished
+from transports.answers import TaskFinished, ToolCallChunk
 from transports.http.errors import ApiError
 from transports.http.limits import HttpLimits
 from transports.http.openai.responses import ResponsesSurface
@@ -185,7 +185,8 @@ def test_a_coding_agents_request_is_not_refused() -> None:
     }
     parsed = ResponsesSurface(HttpLimits()).parse(json.dumps(body).encode())
     assert isinstance(parsed.prompt, ChatPrompt)
-    assert [message["role"] for message in parsed.prompt.messages] == ["system", "developer", "user"]
+    assert [message["role"] for message in parsed.prompt.messages] == ["system", "user"]
+    assert parsed.prompt.messages[0]["content"] == "You are a coding agent.\n\npermissions"
     assert parsed.prompt.tools == (agents.TEMPLATE_TOOL,)
     assert parsed.prompt.template_arguments == {"enable_thinking": True, "reasoning_effort": "medium"}
     assert parsed.sampling.max_tool_calls == 1
@@ -195,12 +196,41 @@ def test_a_coding_agents_request_is_not_refused() -> None:
     assert prompt_of({**REQUEST, "tool_choice": "none"}).tools == ()
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_functions_in_a_namespace_are_called_in_it(
+    client: openai.OpenAI, gateway: ScriptedGateway, stream: bool
+) -> None:
+    call = ToolCallChunk(TASK, 0, "call_0", "sky.weather", "{}")
+    gateway.script = play(accepted(), call, agents.calls_finished())
+    earlier: list[Any] = [
+        {"role": "user", "content": "hi"},
+        {"type": "function_call", "call_id": "a", "name": "weather", "namespace": "sky", "arguments": ""},
+        {"type": "function_call_output", "call_id": "a", "output": "12 degrees"},
+    ]
+    tools: Any = [{"type": "namespace", "name": "sky", "description": "Above.", "tools": [TOOL]}]
+    response: Any
+    if stream:
+        *_, last = client.responses.create(model=MODEL, input=earlier, tools=tools, stream=True)
+        assert last.type == "response.completed"
+        response = last.response
+    else:
+        response = client.responses.create(model=MODEL, input=earlier, tools=tools)
+    assert [(item.namespace, item.name) for item in response.output] == [("sky", "weather")]
+    (submission,) = gateway.submissions
+    assert isinstance(submission.prompt, ChatPrompt)
+    assert [tool["function"]["name"] for tool in submission.prompt.tools] == ["sky.weather"]
+    _, called, told = submission.prompt.messages
+    assert (called["tool_calls"][0]["function"]["name"], told["name"]) == ("sky.weather", "sky.weather")
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
         ({"tools": [TOOL, {"type": "web_search", "external_web_access": False}]}, "tools[1].type"),
         ({"tools": [{"type": "custom", "name": "apply_patch", "format": {}}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "name": "a.b"}]}, "tools[0].name"),
+        ({"tools": [{"type": "namespace", "name": "a", "tools": [{"type": "x"}]}]}, "tools[0].tools[0].type"),
         ({"tool_choice": {"type": "function", "name": "weather"}}, "tool_choice"),
         ({"input": [{"type": "function_call", "name": "weather", "arguments": "{}"}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call", "call_id": "a", "arguments": "{}"}]}, "input[0].name"),

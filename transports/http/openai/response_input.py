@@ -7,6 +7,7 @@ import msgspec
 
 from transports.http.conversation import Conversation, arguments_of
 from transports.http.errors import invalid_request
+from transports.http.openai.namespaces import joined_name
 from transports.http.text_parts import ContentPart, text_of
 from transports.http.turns import check_role
 
@@ -24,6 +25,7 @@ class InputItem(msgspec.Struct, frozen=True):
     summary: list[ContentPart] | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     output: str | list[ContentPart] | None = None
 
@@ -59,7 +61,8 @@ def _add(conversation: Conversation, param: str, item: InputItem) -> None:
         case "function_call":
             call_id = _member(param, "call_id", item.call_id)
             arguments = arguments_of(f"{param}.arguments", item.arguments or "")
-            conversation.call(call_id, _member(param, "name", item.name), arguments)
+            name = joined_name(item.namespace, _member(param, "name", item.name))
+            conversation.call(call_id, name, arguments)
         case "function_call_output":
             call_id = _member(param, "call_id", item.call_id)
             conversation.result(call_id, text_of(f"{param}.output", item.output or "", _TEXT_PARTS))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from transports.http.generation import AnswerIdentity, WholeAnswer
+from transports.http.openai.namespaces import split_name
 from transports.messages import TaskFinished, ToolCallChunk
 
 ItemKind = Literal["message", "reasoning"]
@@ -91,14 +92,16 @@ def call_item(
     identity: AnswerIdentity, index: int, call: ToolCallChunk, *, status: str, arguments: str | None = None
 ) -> Item:
     """Return a call of a function; its arguments may be told later."""
-    return {
+    namespace, name = split_name(call.name)
+    item: Item = {
         "id": item_id(identity, index, "function_call"),
         "type": "function_call",
         "status": status,
         "call_id": call.call_id,
-        "name": call.name,
+        "name": name,
         "arguments": call.arguments if arguments is None else arguments,
     }
+    return item if namespace is None else item | {"namespace": namespace}
 
 
 def item_id(identity: AnswerIdentity, index: int, kind: str) -> str:

@@ -1,11 +1,13 @@
 """What `/v1/responses` and `/v1/responses/input_tokens` share: the fields that make a prompt."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from transports.http import sampling_rules as rules
 from transports.http.errors import invalid_request
+from transports.http.openai.namespaces import is_name, joined_name
 from transports.http.openai.response_input import InputItem, template_messages
 from transports.http.request_body import check_free_form, refuse_unsupported
 from transports.http.thinking import thinking_arguments
@@ -13,9 +15,10 @@ from transports.messages import ChatPrompt
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """One tool; only functions, which the client runs itself, are served."""
+    """One tool; only functions, which the client runs itself, and namespaces of them are served."""
 
     type: str
+    tools: "list[Tool] | None" = None
     name: str = ""
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -94,21 +97,39 @@ def _template_tools(fields: PromptFields) -> tuple[dict[str, Any], ...]:
         raise invalid_request(
             "tool_choice", "`tool_choice` must be `auto` or `none`: a tool call cannot be forced. Leave it out."
         )
-    converted = tuple(_template_tool(f"tools[{index}]", tool) for index, tool in enumerate(fields.tools or ()))
-    return () if fields.tool_choice == "none" else converted
+    converted = _functions_of("tools", fields.tools or ())
+    return () if fields.tool_choice == "none" else tuple(converted)
 
 
-def _template_tool(param: str, tool: Tool) -> dict[str, Any]:
+def _functions_of(param: str, tools: Sequence[Tool], namespace: str | None = None) -> Iterator[dict[str, Any]]:
+    for index, tool in enumerate(tools):
+        where = f"{param}[{index}]"
+        if tool.type == "namespace" and namespace is None:
+            _check_name(where, tool.name)
+            yield from _functions_of(f"{where}.tools", tool.tools or (), tool.name)
+        else:
+            yield _template_tool(where, tool, namespace)
+
+
+def _check_name(param: str, name: str) -> None:
+    if not is_name(name):
+        raise invalid_request(f"{param}.name", f"`{param}.name` is {name[:80]!r}. Name the tool, without dots.")
+
+
+def _template_tool(param: str, tool: Tool, namespace: str | None) -> dict[str, Any]:
     if tool.type != "function":
         named = f" (`{tool.name}`)" if tool.name else ""
         raise invalid_request(
             f"{param}.type",
             f"`{param}`{named} is a tool of type {tool.type!r}; only `function` tools, which the client runs, are "
-            "supported. Leave it out.",
+            "supported. Leave it out or turn it off in the client.",
         )
-    if not tool.name:
-        raise invalid_request(f"{param}.name", f"`{param}.name` is missing. Add it to the tool.")
+    _check_name(param, tool.name)
     parameters = tool.parameters or {"type": "object", "properties": {}}
     check_free_form(f"{param}.parameters", parameters)
-    function = {"name": tool.name, "description": tool.description or "", "parameters": parameters}
+    function = {
+        "name": joined_name(namespace, tool.name),
+        "description": tool.description or "",
+        "parameters": parameters,
+    }
     return {"type": "function", "function": function}
