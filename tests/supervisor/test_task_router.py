@@ -1,7 +1,12 @@
 """Tasks and their listeners: one end each, bounded buffers, ids made unique."""
 
+from collections import Counter
+from typing import Any
+
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diagnostics.cause import Cause
 from diagnostics.incident import Confidence, Incident
@@ -10,12 +15,16 @@ from supervisor.task_router import TaskRouter
 from supervisor.task_stream import BufferedTaskStream
 from tests.supervisor.group_harness import each_event
 from transports.messages import (
+    TERMINAL_EVENTS,
     ErrorChunk,
     RejectionCode,
+    StopReason,
     TaskAccepted,
     TaskEvent,
     TaskFinished,
+    TaskQueued,
     TaskRejected,
+    TaskStopped,
     TokenChunk,
 )
 
@@ -94,3 +103,88 @@ async def test_a_withdrawn_task_is_not_in_flight() -> None:
     router.withdraw("a")
     assert len(router) == 0
     router.fail_all(INCIDENT)
+
+
+async def test_a_stopped_task_ends_at_once_for_its_listener_and_its_id_stays_taken_until_the_runner_lets_go() -> None:
+    ended: list[TaskEvent] = []
+
+    def on_end(event: Any) -> Any:
+        ended.append(event)
+        return event
+
+    router = TaskRouter(on_end=on_end)
+    stream = router.open("a")
+    router.deliver(TaskAccepted("a", 1))
+    router.deliver(TokenChunk("a", 0, 5, "x"))
+    stopped = router.stop("a", StopReason.REQUEST_CANCELLED, "enough")
+    assert stopped == TaskStopped("a", StopReason.REQUEST_CANCELLED, "enough", 1)
+    assert (await heard(stream))[-1] == stopped
+    assert router.stop("a", StopReason.REQUEST_CANCELLED, "again") is None
+    assert not router.forget("a")
+    assert router.open("a").task_id == "a.2"
+    assert router.deliver(TokenChunk("a", 1, 5, "late"))
+    assert router.deliver(TaskFinished("a", "cancelled", 1, 2))
+    assert router.open("a").task_id == "a"
+    assert ended == [stopped]
+
+
+async def test_only_the_newest_position_is_kept_for_a_reader_who_is_slow() -> None:
+    router = TaskRouter()
+    stream = router.open("a")
+    router.deliver(TaskAccepted("a", 1))
+    for position in (3, 2, 1):
+        router.tell(TaskQueued("a", position, 3))
+    assert await stream.take() == [TaskAccepted("a", 1), TaskQueued("a", 1, 3)]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["open", "accept", "token", "finish", "reject", "stop", "forget", "queued", "fail_all"]),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_whoever_ends_a_task_it_ends_once(steps: list[tuple[str, str]]) -> None:
+    ends: Counter[str] = Counter()
+
+    def on_end(event: Any) -> Any:
+        ends[event.task_id] += 1
+        return event
+
+    router = TaskRouter(on_end=on_end)
+    streams: list[BufferedTaskStream] = []
+    opened: Counter[str] = Counter()
+    for task_id, step in [*steps, ("", "fail_all")]:
+        match step:
+            case "open" if task_id not in router:
+                streams.append(router.open(task_id))
+                opened[task_id] += 1
+            case "accept":
+                router.deliver(TaskAccepted(task_id, 1))
+            case "token":
+                before = router.get(task_id)
+                router.deliver(TokenChunk(task_id, before.tokens_emitted if before else 0, 5, "x"))
+            case "finish":
+                router.deliver(TaskFinished(task_id, "stop", 1, 0))
+            case "reject":
+                router.deliver(TaskRejected(task_id, RejectionCode.INVALID_REQUEST, "no"))
+            case "stop":
+                router.stop(task_id, StopReason.DEADLINE_EXCEEDED, "over")
+            case "forget":
+                router.forget(task_id)
+            case "queued":
+                router.tell(TaskQueued(task_id, 1, 1))
+            case "fail_all":
+                router.fail_all(INCIDENT)
+            case _:
+                pass
+    assert ends == opened
+    assert len(router) == 0
+    assert router.heard_ids() == ()
+    for stream in streams:
+        kept = stream._buffer  # pyright: ignore[reportPrivateUsage] - what a reader would be given
+        assert sum(isinstance(event, TERMINAL_EVENTS) for event in kept) <= 1
+        assert not any(isinstance(event, TERMINAL_EVENTS) for event in kept[:-1])

@@ -13,7 +13,17 @@ from transports.http.generation import AnswerIdentity
 from transports.http.openai.chat import ChatSurface
 from transports.http.openai.completions import CompletionSurface
 from transports.http.stream_answer import StreamAnswer
-from transports.messages import ErrorChunk, PrefillProgress, RejectionCode, TaskEvent, TaskFinished, TaskRejected
+from transports.messages import (
+    TERMINAL_EVENTS,
+    PrefillProgress,
+    RejectionCode,
+    StopReason,
+    TaskEvent,
+    TaskFinished,
+    TaskQueued,
+    TaskRejected,
+    TaskStopped,
+)
 
 EVENTS = st.one_of(
     st.builds(accepted),
@@ -22,11 +32,13 @@ EVENTS = st.one_of(
     st.builds(finished, st.integers(0, 5), st.text(max_size=3), st.sampled_from(["stop", "length", "cancelled"])),
     st.builds(failed, st.integers(0, 5)),
     st.builds(TaskRejected, st.just(TASK), st.sampled_from(list(RejectionCode)), st.just("no")),
+    st.builds(TaskStopped, st.just(TASK), st.sampled_from(list(StopReason)), st.just("enough"), st.integers(0, 5)),
+    st.builds(TaskQueued, st.just(TASK), st.integers(1, 9), st.integers(1, 9)),
 )
 
 
 def first_terminal(events: list[TaskEvent]) -> TaskEvent | None:
-    return next((event for event in events if isinstance(event, TaskFinished | ErrorChunk | TaskRejected)), None)
+    return next((event for event in events if isinstance(event, TERMINAL_EVENTS)), None)
 
 
 @given(st.lists(EVENTS, max_size=12), st.booleans(), st.sampled_from([ChatSurface(), CompletionSurface()]))
