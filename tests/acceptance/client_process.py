@@ -41,7 +41,8 @@ class ClientProcess:
 
     def until_begun(self) -> None:
         """Return when the first piece of a stream has arrived, or the client is done."""
-        self._read_line()
+        while not self._lines and self._read_line():
+            pass
 
     def outcome(self) -> dict[str, Any]:
         """Wait for the client and return its line, or what became of it instead."""
@@ -71,7 +72,8 @@ class ClientProcess:
 
     def _read_line(self) -> bool:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
-        if line:
-            self._lines.append(line)
+        line = self._process.stdout.readline()
+        # Some SDKs print advice of their own to the same output.
+        if line.startswith(("begun", "{")):
+            self._lines.append(line.strip())
         return bool(line)

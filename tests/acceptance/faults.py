@@ -66,6 +66,10 @@ def _killed(rank: int) -> Expected:
     return Expected("either", words, code="runner_crashed", cause="killed_no_stderr")
 
 
+def _refused(code: str, *words: str) -> Expected:
+    return Expected("error", words, code, request_id="beside the fields")
+
+
 FAULTS = (
     Fault("none", "nothing goes wrong", Expected("answer")),
     Fault(
@@ -144,33 +148,33 @@ FAULTS = (
     Fault(
         "head-restarted",
         "the daemon is killed while it answers, and started again",
-        Expected("either", request_id=False),
+        Expected("either", request_id="never"),
         ask_across_a_restart,
         script={"token_interval_s": 0.06},
     ),
     Fault(
         "bad-request",
         "a temperature of 9",
-        Expected("error", ("temperature",), code="invalid_request_error"),
+        _refused("invalid_request_error", "temperature"),
         client_arguments=("--temperature", "9"),
     ),
     Fault(
         "too-long",
         "a prompt of 40 tokens for a context of 32",
-        Expected("error", ("40 tokens", "32"), code="context_length_exceeded"),
+        _refused("context_length_exceeded", "40 tokens", "32"),
         script={"context_tokens": 32},
         prompt="word " * 40,
     ),
     Fault(
         "wrong-model",
         "a model that is not served",
-        Expected("error", ("'gpt-9'", "'tiny'"), code="model_not_found"),
+        _refused("model_not_found", "'gpt-9'", "'tiny'"),
         client_arguments=("--model", "gpt-9"),
     ),
     Fault(
         "wrong-key",
         "an API key that is not the daemon's",
-        Expected("error", ("key",), code="invalid_api_key"),
+        _refused("invalid_api_key", "key"),
         ask_with_another_key,
         client_arguments=("--key", "not-the-key-of-this-daemon"),
     ),

@@ -47,8 +47,8 @@ class Cell(NamedTuple):
             "verdict": self.verdict,
             "complaint": self.complaint,
             "finished_tasks": self.seen.finished_tasks,
-            "request_id": self.seen.request_id,
             **self.seen.outcome,
+            "request_id": self.seen.request_id,
         }
 
 

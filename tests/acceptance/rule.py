@@ -13,15 +13,15 @@ class Expected(NamedTuple):
 
     `either` is for faults that a client's own retry can outlive: then its answer has to be whole. `left` is a client
     that was killed, and whose task has to end. `words` are parts of the sentence that names the cause; `code` and
-    `cause` are the fields of the same meaning. A fault that leaves nobody to say anything has none of them, and no
-    request id.
+    `cause` are the fields of the same meaning. Of what a client did wrong itself nothing has to be looked up: there the
+    request id is needed only where an SDK hands the fields over. A fault that leaves nobody to say anything has none.
     """
 
     outcome: Literal["answer", "error", "either", "left"]
     words: tuple[str, ...] = ()
     code: str | None = None
     cause: str | None = None
-    request_id: bool = True
+    request_id: Literal["always", "beside the fields", "never"] = "always"
 
 
 class Seen(NamedTuple):
@@ -81,9 +81,8 @@ def _about_error(expected: Expected, seen: Seen) -> str | None:
         return "raised, but nothing was wrong"
     if not names_cause(expected, seen):
         return "does not name the cause"
-    if expected.request_id and seen.request_id is None:
-        return "does not name the request"
-    return None
+    is_needed = expected.request_id == "always" or (expected.request_id == "beside the fields" and seen.fields)
+    return "does not name the request" if is_needed and seen.request_id is None else None
 
 
 def names_cause(expected: Expected, seen: Seen) -> bool:

@@ -13,7 +13,8 @@ def table_of(cells: Sequence[Cell]) -> str:
 
 def _table_of_fault(cells: Sequence[Cell]) -> str:
     fault = cells[0].fault
-    head = f"### {fault.name}\n\n{fault.about.capitalize()}.\n\n| client | streamed | whole |\n| --- | --- | --- |\n"
+    head = f"### {fault.name}\n\n{fault.about[0].upper()}{fault.about[1:]}.\n\n"
+    head += "| client | streamed | whole |\n| --- | --- | --- |\n"
     by_place = {(cell.client.name, cell.mode): cell for cell in cells}
     rows = []
     for name in dict.fromkeys(cell.client.name for cell in cells):

@@ -11,6 +11,7 @@ MIN_RETRY_AFTER_S = 1
 MAX_RETRY_AFTER_S = 30  # anthropic-py 2.11 sleeps any value in full; openai-py 3.52 gives up above 120 s.
 
 _MAX_QUOTING_CHARACTERS = 500
+_FIRST_STATUS_TO_LOOK_UP = 429
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -93,7 +94,7 @@ class ApiError(Exception):
         """Return the error as clients read it."""
         incident = self.incident
         return ErrorBody(
-            message=self.message,
+            message=self._sentence(request_id),
             type=_type_of(self.status),
             param=self.param,
             code=self.code,
@@ -109,6 +110,10 @@ class ApiError(Exception):
             n_prompt_tokens=UNSET if self.n_prompt_tokens is None else self.n_prompt_tokens,
             n_ctx=UNSET if self.n_ctx is None else self.n_ctx,
         )
+
+    def _sentence(self, request_id: str) -> str:
+        """Many SDKs hand on the sentence alone. What a client did wrong is all in it; the rest has to be looked up."""
+        return self.message if self.status < _FIRST_STATUS_TO_LOOK_UP else f"{self.message} (request {request_id})"
 
     def response_headers(self) -> dict[str, str]:
         """Return the headers that tell a client's SDK whether and when to try again."""

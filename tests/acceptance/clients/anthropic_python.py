@@ -11,7 +11,8 @@ def ask(question: Question, answer: Answer) -> None:
         "model": question.model,
         "max_tokens": 2000,
         "messages": question.messages,
-        **question.options,
+        # This SDK has no such argument any more.
+        "extra_body": question.options,
     }
     if question.stream:
         with client.messages.stream(**request) as stream:

@@ -117,7 +117,7 @@ def test_a_failure_in_a_stream_raises_with_the_incident(client: anthropic.Anthro
     assert received == ["Hello"]
     assert caught.value.type == "api_error"
     body: Any = caught.value.body
-    assert body["error"]["message"] == f"{INCIDENT.message} {INCIDENT.next_step}"
+    assert body["error"]["message"] == f"{INCIDENT.message} {INCIDENT.next_step} (request {body['request_id']})"
     assert (body["error"]["incident_id"], body["error"]["rank"], body["error"]["tokens_emitted"]) == ("inc-7", 1, 1)
     assert body["request_id"] == body["error"]["request_id"] == gateway.submissions[0].request_id
 

@@ -103,7 +103,7 @@ def test_failure_in_a_stream_is_an_api_error_with_the_incident(
                 received.append(text.choices[0].text)
     assert "".join(received) == "Hello"
     assert not isinstance(caught.value, openai.APIConnectionError)
-    assert caught.value.message == f"{INCIDENT.message} {INCIDENT.next_step}"
+    assert caught.value.message.startswith(f"{INCIDENT.message} {INCIDENT.next_step} (request ")
     assert caught.value.code == "runner_crashed"
     body = caught.value.body
     assert isinstance(body, dict)

@@ -109,7 +109,7 @@ def test_a_failure_in_a_stream_raises_with_the_incident(
                 kinds.append(event.type)
     assert "response.output_text.delta" in kinds
     assert "response.completed" not in kinds
-    assert caught.value.message == f"{INCIDENT.message} {INCIDENT.next_step}"
+    assert caught.value.message.startswith(f"{INCIDENT.message} {INCIDENT.next_step} (request ")
     body: Any = caught.value.body
     assert (body["incident_id"], body["rank"], body["tokens_emitted"]) == ("inc-7", 1, 1)
     assert body["request_id"] == gateway.submissions[0].request_id
