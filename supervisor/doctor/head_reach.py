@@ -1,31 +1,26 @@
-"""Can this machine reach its head: the name, TCP, the CURVE handshake; and do their clocks agree?"""
+"""Can this machine reach its head: by name, by TCP, by the CURVE handshake?"""
 
 import asyncio
 import errno
 import os
 import socket
 import time
-from email.utils import parsedate_to_datetime
 
 import anyio
-import httpx2
 import msgspec
 import zmq
 
 from diagnostics.evidence import OperatingSystem
-from supervisor.doctor.finding import Finding, failed, ok, skipped, warning
+from supervisor.doctor.finding import Finding, failed, ok, skipped
 from supervisor.exit_code import ExitCode
 from transports.cluster.bus_limits import BusLimits
 from transports.cluster.keys import KeyPair
 from transports.cluster.node_connection import NodeConnection, addresses_of
 
-HEAD_CHECK, LOCAL_NETWORK, CLOCK = "head", "local-network", "clock"
+HEAD_CHECK, LOCAL_NETWORK = "head", "local-network"
 _CONNECT_WITHIN_S = 3.0
 _HANDSHAKE_WITHIN_S = 3.0
 _POLL_S = 0.02
-_CLOCKS_AGREE_S = 2.0
-"""HTTP tells the time in whole seconds."""
-
 _PRIVACY_SINCE_MACOS = 15
 
 
@@ -119,38 +114,6 @@ def judge_local_network(facts: HeadFacts | None, system: OperatingSystem, versio
     if facts.number is not None:
         return skipped(LOCAL_NETWORK, "The connection failed for another reason; see the check of the head.")
     return ok(LOCAL_NETWORK, f"a connection to {facts.address} was made")
-
-
-def read_clock(url: str) -> float | str:
-    """Return how far the clock of who serves `url` is ahead of ours, in seconds, or why that is not known.
-
-    Blocks for 5 s at most. HTTP tells whole seconds, so this is known to about one second.
-    """
-    try:
-        before = time.time()
-        answer = httpx2.get(f"{url.rstrip('/')}/health/live", timeout=5.0, trust_env=False)
-        after = time.time()
-        told = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
-        return f"{url} did not answer: {problem or type(problem).__name__}"
-    except (KeyError, ValueError):
-        return f"{url} did not tell the time"
-    # It was told somewhere between, and cut to the second.
-    return told + 0.5 - (before + after) / 2
-
-
-def judge_clock(ahead: float | str | None) -> Finding:
-    """Judge a head's clock beside ours; None when there is no other machine to ask."""
-    if ahead is None:
-        return skipped(CLOCK, "No other machine's clock can be asked from here; run doctor on each node.")
-    if isinstance(ahead, str):
-        return skipped(CLOCK, f"The head's clock is not known: {ahead}.")
-    words = "ahead of" if ahead > 0 else "behind"
-    evidence = [f"the head's clock is {abs(ahead):.1f} s {words} this machine's (known to about 1 s)"]
-    if abs(ahead) > _CLOCKS_AGREE_S:
-        diagnosis = "Times in logs and incidents of different machines do not fit. Nothing else depends on them."
-        return warning(CLOCK, evidence, diagnosis, "Let both set their clocks by network time.")
-    return ok(CLOCK, *evidence)
 
 
 def _why_no_connection(number: int, system: OperatingSystem) -> tuple[str, str]:

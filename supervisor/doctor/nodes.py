@@ -42,4 +42,4 @@ def _judge_node(node: NodeView) -> Finding:
             "The node is there, but something differs or went wrong on it.",
             "Make it the same on all machines: same versions, same variables.",
         )
-    return ok(check, *evidence, "the head found no difference to itself")
+    return ok(check, *evidence, *([] if node.heard_s_ago is None else ["the head found no difference to itself"]))

@@ -17,6 +17,8 @@ from transports.http.gateway import ClusterView, GroupState
 DAEMON, INCIDENT, VERSION = "daemon", "last-incident", "version"
 _ANSWER_WITHIN_S = 5.0
 _RECENT_S = 24 * 3600.0
+_UNKNOWN = "unknown"
+"""The version of what was not installed, as `supervisor.version` tells it."""
 
 
 class DaemonFacts(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ def judge_daemon(facts: DaemonFacts) -> Finding:
             "It is starting, it downloads a model, or it is a node that has not reached its head.",
             "Look at what it prints.",
         )
-    where = f"{pid} serves at {facts.record.url}"
+    where = f"{pid}; clients ask at {facts.record.url}"
     if facts.view is None:
         diagnosis = "The daemon runs, but it does not answer as it should."
         remedy = "Look at what it prints; if it hangs, stop it and start it again."
@@ -108,6 +110,8 @@ def judge_version(facts: DaemonFacts, own: str) -> Finding:
     """Judge whether the daemon runs what is installed now."""
     if not facts.lock.held or facts.record is None:
         return skipped(VERSION, "No daemon runs to compare with.", f"ringwarden {own} is installed")
+    if _UNKNOWN in (own, facts.record.version):
+        return skipped(VERSION, "This copy was not installed as a package, so its version is not known.")
     evidence = [f"ringwarden {own} is installed, the daemon is {facts.record.version}"]
     if facts.record.version != own:
         return warning(VERSION, evidence, "The daemon runs an older installation.", "Start it again when it suits.")

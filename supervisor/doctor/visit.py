@@ -12,6 +12,7 @@ import msgspec
 from diagnostics.evidence import OperatingSystem
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
 from supervisor.doctor import (
+    clock,
     configuration,
     disk,
     head_reach,
@@ -31,6 +32,7 @@ from supervisor.doctor import (
 )
 from supervisor.doctor.finding import Finding, skipped
 from supervisor.doctor.lock import LockFacts, read_lock
+from supervisor.redaction import known_secrets, redacted
 from supervisor.settings import Settings
 from supervisor.settings_resolution import ResolvedSettings
 from supervisor.state_directory import StateDirectory
@@ -89,10 +91,10 @@ class Visit:
         """Yield the findings in order, each as soon as it is there. A check that breaks is one that was not made."""
         for check in self._checks():
             try:
-                yield from self._made(check)
+                yield from map(self._without_secrets, self._made(check))
             except Exception as problem:  # noqa: BLE001 - one broken check must not take the others along
                 why = f"The check itself failed: {type(problem).__name__}: {problem}."
-                yield from (skipped(name, why) for name in check.names)
+                yield from (self._without_secrets(skipped(name, why)) for name in check.names)
 
     def _made(self, check: _Check) -> list[Finding]:
         settings = self._order.resolved.settings
@@ -101,6 +103,13 @@ class Visit:
         if settings is None or check.make_with is None:
             return [skipped(name, "The settings have to be right first.") for name in check.names]
         return list(check.make_with(settings))
+
+    def _without_secrets(self, finding: Finding) -> Finding:
+        """People show these to others; what a process or the system said may hold anything."""
+        settings = self._order.resolved.settings
+        secrets = known_secrets(self._order.environment, None if settings is None else settings.api_key)
+        evidence = tuple(redacted(line, secrets) for line in finding.evidence)
+        return msgspec.structs.replace(finding, evidence=evidence, diagnosis=redacted(finding.diagnosis, secrets))
 
     def _checks(self) -> tuple[_Check, ...]:
         order, system = self._order, self._system
@@ -119,7 +128,7 @@ class Visit:
             _Check((leftovers.STRAYS, leftovers.FILES), make_with=self._leftovers),
             _Check((head_reach.HEAD_CHECK, head_reach.LOCAL_NETWORK), make_with=self._head),
             _Check((nodes.NODES,), make_with=self._nodes),
-            _Check((head_reach.CLOCK,), make_with=self._clock),
+            _Check((clock.CHECK,), make_with=self._clock),
             _Check((network.RDMA, network.LINKS), make_with=self._network),
             _Check((network.PROXY,), self._proxies),
             _Check((power.CHECK,), lambda: [power.judge_power(power.ask_power(system))]),
@@ -176,7 +185,7 @@ class Visit:
         if self._order.fix:
             with suppress(KeyStoreError):
                 for path in KeyStore(settings.state_dir).tighten():
-                    self.done.append(f"{path} is yours alone now; if others may have used it: delete it, and type keys")
+                    self.done.append(f"{path}: others may no longer read or change it; if somebody did, make new keys")
         return keys.judge_keys(keys.read_keys(settings))
 
     def _leftovers(self, settings: Settings) -> Iterable[Finding]:
@@ -203,7 +212,9 @@ class Visit:
     def _clock(self, settings: Settings) -> Iterable[Finding]:
         record = self._daemon.record if self._lock.held else None
         is_node = not settings.nodes and HEAD in _keys_of(settings)[1]
-        return [head_reach.judge_clock(head_reach.read_clock(record.url) if record is not None and is_node else None)]
+        if record is not None and is_node:
+            return [clock.judge_clock(clock.read_clock(record.url))]
+        return [clock.judge_synchronised(clock.ask_synchronised(self._system))]
 
     def _network(self, settings: Settings) -> Iterable[Finding]:
         yield network.judge_rdma(network.read_rdma(self._system), settings, self._system)

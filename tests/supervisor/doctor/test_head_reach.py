@@ -7,8 +7,9 @@ import socket
 import pytest
 
 from diagnostics.evidence import OperatingSystem
+from supervisor.doctor.clock import read_clock
 from supervisor.doctor.finding import CheckState
-from supervisor.doctor.head_reach import judge_head, read_clock, read_head
+from supervisor.doctor.head_reach import judge_head, read_head
 from supervisor.ports import free_ports
 from tests.transports.cluster.bus_harness import running_cluster
 from transports.cluster.keys import generate_key_pair
