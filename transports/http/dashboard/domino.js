@@ -2,23 +2,23 @@
 
 import { el, movesLittle, svg } from "/dashboard/dom.js";
 
-const WIDTH = 640;
-const LEFT = 92;
-const RIGHT = 54;
-const ROW = 44;
-const TOP = 12;
+const ROW = 52;
+const TOP = 4;
+const WIDE = { width: 640, left: 78, words: 220 };
+const NARROW = { width: 330, left: 62, words: 168 };
 const PLAY_MS = 2_400;
 const MAX_ROWS = 12;
 
 /** @returns {HTMLElement} the picture with its words */
 export function dominoes(incident) {
   const falls = fallsOf(incident);
+  const isOverNodes = new Set(falls.map((fall) => fall.node)).size > 1;
   const figure = el("figure", { class: "dominoes" });
-  const picture = drawing(falls);
+  const picture = drawing(falls, matchMedia("(max-width: 520px)").matches ? NARROW : WIDE, isOverNodes);
   const replay = el("button", { class: "small", onclick: () => play(picture, falls) }, "Replay");
   figure.append(el("figcaption", {}, el("h3", {}, "Who fell first"), falls.length > 1 && !movesLittle() ? replay : null),
     picture, el("ol", { class: "hidden" }, ...falls.map((fall) => el("li", {}, `${fall.name} ${fall.when}: ${fall.words}`))));
-  if (new Set(falls.map((fall) => fall.node)).size > 1) {
+  if (isOverNodes) {
     figure.append(el("p", { class: "quiet" }, "Each node has its own clock; times are from the first fall on the same node."));
   }
   return figure;
@@ -33,7 +33,7 @@ function fallsOf(incident) {
     ...roleOf(one, incident),
   }));
   falls.sort((a, b) => (b.role === "cause") - (a.role === "cause") || a.after - b.after || a.rank - b.rank);
-  return falls.slice(0, MAX_ROWS).map((fall) => ({ ...fall, when: fall.after === 0 ? "fell first" : `+${span(fall.after)}` }));
+  return falls.slice(0, MAX_ROWS).map((fall) => ({ ...fall, when: fall.after > 0 ? `+${span(fall.after)}` : fall.role === "cause" || first.size < 2 ? "fell first" : `first on ${fall.node}` }));
 }
 
 function roleOf(one, incident) {
@@ -47,35 +47,35 @@ function span(seconds) {
   return seconds < 1 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : `${seconds.toFixed(1)} s`;
 }
 
-function drawing(falls) {
+function drawing(falls, size, isOverNodes) {
   const height = TOP + falls.length * ROW + 6;
-  const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, "aria-hidden": "true" });
+  const root = svg("svg", { viewBox: `0 0 ${size.width} ${height}`, "aria-hidden": "true" });
   const longest = Math.max(...falls.map((fall) => fall.after), 0.001);
   falls.forEach((fall, index) => {
     // Falls that are close together still stand apart: the order is what matters.
     const share = falls.length === 1 ? 0 : 0.5 * (fall.after / longest) + 0.5 * (index / (falls.length - 1));
-    fall.x = LEFT + 26 + share * (WIDTH - LEFT - RIGHT - 200);
-    root.append(row(fall, TOP + index * ROW + ROW / 2));
+    fall.x = size.left + 20 + share * (size.width - size.left - size.words - 20);
+    root.append(row(fall, TOP + index * ROW + ROW / 2, size, isOverNodes));
   });
   return root;
 }
 
-function row(fall, y) {
-  const tile = svg("rect", { class: "tile", x: -5, y: -30, width: 10, height: 30, rx: 2 });
+function row(fall, y, size, isOverNodes) {
+  const tile = svg("rect", { class: "tile", x: -6, y: -36, width: 12, height: 36, rx: 2.5 });
   const group = svg("g", { class: "fall fallen", "data-role": fall.role },
-    svg("text", { class: "name", x: 0, y: y + 4 }, fall.name),
-    svg("line", { class: "lane", x1: LEFT, x2: WIDTH, y1: y + 14, y2: y + 14 }),
-    svg("line", { class: "alive", x1: LEFT, x2: fall.x, y1: y + 14, y2: y + 14 }),
-    svg("g", { transform: `translate(${fall.x} ${y + 14})` }, tile),
-    svg("text", { class: "when", x: fall.x + 38, y: y - 2 }, fall.when),
-    svg("text", { class: "words", x: fall.x + 38, y: y + 11 }, short(fall)));
+    svg("text", { class: "name", x: 0, y: y + 9 }, fall.name),
+    svg("line", { class: "lane", x1: size.left, x2: size.width, y1: y + 18, y2: y + 18 }),
+    svg("line", { class: "alive", x1: size.left, x2: fall.x, y1: y + 18, y2: y + 18 }),
+    svg("g", { transform: `translate(${fall.x} ${y + 18})` }, tile),
+    svg("text", { class: "when", x: fall.x + 46, y: y - 7 }, fall.when),
+    svg("text", { class: "words", x: fall.x + 46, y: y + 8 }, short(fall, isOverNodes)));
   fall.group = group;
   return group;
 }
 
-function short(fall) {
-  const words = { cause: "the cause", noticed: "noticed", released: "let go by Ringwarden", suspect: "suspect" }[fall.role];
-  return fall.node ? `${words} · ${fall.node}` : words;
+function short(fall, isOverNodes) {
+  const words = { cause: "the cause", noticed: "noticed", released: "let go", suspect: "suspect" }[fall.role];
+  return isOverNodes && !fall.when.includes(fall.node) ? `${words} · ${fall.node}` : words;
 }
 
 function play(picture, falls) {

@@ -1,11 +1,12 @@
 // The numbers of now as tiles, and those of the last minutes as curves.
 
 import { el, say } from "/dashboard/dom.js";
-import { milliseconds } from "/dashboard/words.js";
+import { clock, milliseconds } from "/dashboard/words.js";
 import uPlot from "/dashboard/vendor/uPlot.esm.js";
 
-const HEIGHT_PX = 150;
-const SPAN_S = 300;
+const HEIGHT_PX = 160;
+const LONGEST_SPAN_S = 300;
+const SHORTEST_SPAN_S = 60;
 const TILES = [
   ["tokens", "Tokens per second"],
   ["first", "To the first token"],
@@ -19,6 +20,12 @@ const PLOTS = [
 ];
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** The newest is always at the right edge. */
+function rangeOf(least, most) {
+  if (least === null || most === null) return [0, SHORTEST_SPAN_S];
+  return [most - Math.min(LONGEST_SPAN_S, Math.max(SHORTEST_SPAN_S, most - least)), most];
+}
 
 export class FiguresPanel {
   #tiles = new Map();
@@ -42,11 +49,10 @@ export class FiguresPanel {
     const figures = state.cluster?.figures ?? null;
     if (figures === null) return;
     this.#tile("tokens", figures.tokens_per_s.toFixed(figures.tokens_per_s < 10 ? 1 : 0),
-      `${figures.tokens_total.toLocaleString()} since the start`);
+      `${figures.tokens_total.toLocaleString()} in all`);
     this.#percentiles("first", figures.time_to_first_token_s);
     this.#percentiles("gap", figures.inter_token_latency_s);
-    const bad = figures.failed > 0 ? `, ${figures.failed.toLocaleString()} failed` : "";
-    this.#tile("load", `${figures.running} running`, `${figures.queued} waiting, ${figures.finished.toLocaleString()} done${bad}`);
+    this.#tile("load", `${figures.running} running`, `${figures.queued} waiting`);
     const newest = state.history.at.at(-1) ?? 0;
     if (newest === this.#drawnAt) return;
     this.#drawnAt = newest;
@@ -101,15 +107,14 @@ class Plot {
       stroke: () => colour("--muted"), font: "11px system-ui, sans-serif",
       grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false },
     };
-    const hour = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
     return {
       width: this.#width(), height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
       scales: {
-        x: { time: true, range: (_, least, most) => [Math.max(least ?? 0, (most ?? 0) - SPAN_S), Math.max(most ?? 1, (least ?? 0) + 30)] },
+        x: { time: true, range: (_, least, most) => rangeOf(least, most) },
         y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.15)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, ticks) => ticks.map(hour), incrs: [60, 120, 300] },
+        { ...axis, grid: { show: false }, size: 24, space: 90, values: (_, ticks) => ticks.map((at) => clock(at)), incrs: [15, 30, 60, 120] },
         { ...axis, size: 44, space: 34, values: (_, ticks) => ticks.map((tick) => (tick >= 1000 ? `${tick / 1000}k` : String(tick))) },
       ],
       series: [{}, ...this.#plan.series.map(([, , tone], index) => ({

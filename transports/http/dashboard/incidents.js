@@ -5,6 +5,7 @@ import { dominoes } from "/dashboard/domino.js";
 import { plain } from "/dashboard/output_text.js";
 import { age, causeWords, clock, counted, exitWords } from "/dashboard/words.js";
 
+const DAY_S = 86_400;
 const MAX_SHOWN = 10;
 const MAX_CERTIFICATES = 16;
 
@@ -19,7 +20,9 @@ export class IncidentsPanel {
   draw(state) {
     const shown = [...state.incidents.values()].slice(0, MAX_SHOWN);
     this.#none.hidden = shown.length > 0;
-    keep(this.#list, shown, (incident) => incident.incident_id, story, updateStory);
+    const generation = state.cluster?.generation ?? 0;
+    keep(this.#list, shown, (incident) => incident.incident_id, story,
+      (node, incident) => updateStory(node, incident, incident.generation < generation));
     const [newest] = this.#list.children;
     if (newest !== undefined && newest.dataset.opened === undefined) {
       newest.dataset.opened = "true";
@@ -34,17 +37,23 @@ function story() {
     el("div", { class: "body" }));
 }
 
-function updateStory(node, incident) {
-  const shape = JSON.stringify([incident.certificates.length, incident.recovered_after_s, incident.message,
+function updateStory(node, incident, isPast) {
+  const shape = JSON.stringify([isPast, incident.certificates.length, incident.recovered_after_s, incident.message,
     incident.certificates.map((one) => one.diagnosis.message)]);
   say(node.querySelector(".sentence"), incident.message);
-  say(node.querySelector(".when"), `${clock(incident.occurred_at)} · ${age(Math.max(0, Date.now() / 1000 - incident.occurred_at))} ago`);
+  say(node.querySelector(".when"), whenWords(incident.occurred_at));
   if (node.dataset.shape === shape) return;
   node.dataset.shape = shape;
-  node.querySelector(".body").replaceChildren(...body(incident));
+  node.querySelector(".body").replaceChildren(...body(incident, isPast));
 }
 
-function body(incident) {
+function whenWords(at) {
+  const seconds = Math.max(0, Date.now() / 1000 - at);
+  const moment = seconds < DAY_S ? clock(at) : new Date(at * 1000).toLocaleDateString();
+  return `${moment} · ${age(seconds)} ago`;
+}
+
+function body(incident, isPast) {
   const recovered = incident.recovered_after_s;
   const then = recovered === null ? incident.next_step : `The group served again after ${recovered.toFixed(1)} s.`;
   const hit = incident.task_ids.length;
@@ -52,7 +61,8 @@ function body(incident) {
     el("p", { class: "chips" },
       el("span", { class: "pill", "data-tone": "bad" }, causeWords(incident.cause)),
       el("span", { class: "pill", "data-tone": "off" }, incident.confidence),
-      el("span", { class: "pill", "data-tone": recovered === null ? "warn" : "ok" }, recovered === null ? "not over" : "recovered"),
+      el("span", { class: "pill", "data-tone": recovered !== null ? "ok" : isPast ? "off" : "warn" },
+        recovered !== null ? "recovered" : isPast ? "past" : "not over"),
       el("span", { class: "id" }, incident.incident_id)),
     el("dl", { class: "facts" },
       ...fact("What to do", incident.advice),

@@ -46,11 +46,12 @@ export class OutputPanel {
     const fits = (line) => line.number <= upTo && (this.#rank === null || line.rank === this.#rank || line.rank === null) &&
       (wanted === "" || line.tasks.some((task) => task.includes(wanted)));
     const shown = state.lines.filter(fits).slice(-MAX_SHOWN);
-    const follows = this.#log.scrollTop + this.#log.clientHeight >= this.#log.scrollHeight - 24;
+    const follows = this.#log.hidden || this.#log.scrollTop + this.#log.clientHeight >= this.#log.scrollHeight - 24;
     keep(this.#log, shown, (line) => line.number, lineRow, () => {});
     if (follows && this.#frozen === null) this.#log.scrollTop = this.#log.scrollHeight;
     const held = this.#frozen === null ? 0 : state.linesSeen - this.#frozen;
     say(this.#pause, this.#frozen === null ? "Pause" : held > 0 ? `Go on (${held} new)` : "Go on");
+    this.#log.hidden = shown.length === 0;
     say(this.#quiet, shown.length > 0 ? "" : state.lines.length === 0 ? "Nothing was written yet." : "No line fits these filters.");
     const known = [...new Set(state.lines.slice(-500).flatMap((line) => line.tasks))].slice(-20);
     keep(this.#tasks, known.map((task) => ({ task })), ({ task }) => task, ({ task }) => el("option", { value: task }), () => {});

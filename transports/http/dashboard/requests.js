@@ -10,11 +10,12 @@ export class RequestsPanel {
   #open = el("ul", { class: "rows", "aria-label": "Open requests" });
   #more = el("p", { class: "quiet" });
   #ended = el("ul", { class: "rows ended", "aria-label": "Ended requests" });
+  #totals = el("p", { class: "quiet totals" });
   #endedTitle = el("h3", {}, "Ended last");
   #failures = new Map();
 
   constructor(holder) {
-    holder.append(this.#open, this.#more, this.#endedTitle, this.#ended);
+    holder.append(this.#open, this.#more, this.#endedTitle, this.#ended, this.#totals);
   }
 
   draw(state) {
@@ -22,6 +23,7 @@ export class RequestsPanel {
     keep(this.#open, shown, (request) => request.id, (request) => this.#row(request), (row, request) => this.#update(row, request));
     const rest = state.openRequests - shown.length;
     say(this.#more, shown.length === 0 ? "None is open." : rest > 0 ? `and ${rest} more` : "");
+    say(this.#totals, totalsOf(state.cluster?.figures ?? null));
     this.#endedTitle.hidden = state.ended.length === 0;
     keep(this.#ended, state.ended, (one) => `${one.task_id} ${one.at}`, endedRow, () => {});
   }
@@ -50,6 +52,13 @@ export class RequestsPanel {
     button.disabled = false;
     say(button, "Cancel");
   }
+}
+
+function totalsOf(figures) {
+  if (figures === null) return "";
+  const counts = ["finished", "failed", "cancelled", "rejected"].map((name) => [figures[name], name])
+    .filter(([count, name]) => count > 0 || name === "finished");
+  return `Since the start: ${counts.map(([count, name]) => `${count.toLocaleString()} ${name}`).join(", ")}.`;
 }
 
 function whatOf(request) {

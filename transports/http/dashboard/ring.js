@@ -7,6 +7,8 @@ import { arc, layoutOf } from "/dashboard/ring_layout.js";
 const CENTRE = { ready: "serving", starting: "starting", restarting: "restarting", degraded: "no place",
   failed: "failed", stopping: "stopping", stopped: "stopped" };
 
+const MANY = 8;
+
 export class RingPanel {
   #drawing;
   #list;
@@ -39,6 +41,7 @@ export class RingPanel {
     if (shown === this.#drawn) return;
     this.#drawn = shown;
     this.#drawing.replaceChildren(picture(cluster, { flows, rate, isNarrow, guilty: this.#guilty }));
+    this.#list.dataset.many = String(cluster.ranks.length > MANY);
     keep(this.#list, cluster.ranks, (rank) => rank.rank, rankRow, (row, rank) => updateRow(row, rank, this.#guilty));
   }
 }
@@ -59,13 +62,13 @@ function picture(cluster, { flows, rate, isNarrow, guilty }) {
     if (count > 1) root.append(...link(layout, index, toneOf(rank, guilty), toneOf(next, guilty), flows));
   });
   root.append(...nodeArcs(cluster.ranks, layout));
-  cluster.ranks.forEach((rank, index) => root.append(place(rank, layout, index, { flows, guilty, isNarrow })));
+  cluster.ranks.forEach((rank, index) => root.append(place(rank, layout, index, { flows, guilty })));
   root.append(...middle(cluster, layout, flows, rate));
   return root;
 }
 
 function link(layout, index, from, to, flows) {
-  const tone = from === "ok" && to === "ok" ? "ok" : [from, to].some((one) => one === "bad" || one === "hurt") ? "bad" : "busy";
+  const tone = ["hurt", "bad", "busy", "off"].find((one) => one === from || one === to) ?? "ok";
   const path = arc(layout, layout.radius, layout.angle(index) + layout.gap, layout.angle(index + 1) - layout.gap);
   const parts = [svg("path", { class: "link", "data-tone": tone, d: path })];
   if (flows && tone === "ok") parts.push(svg("path", { class: "flow", d: path }));
@@ -81,33 +84,33 @@ function nodeArcs(ranks, layout) {
     else spans.push({ node: rank.node, from: index, to: index });
   });
   if (spans.length < 2) return [];
-  const reach = layout.gap * 1.15;
+  const reach = Math.min(layout.gap * 1.15, (0.8 * Math.PI) / ranks.length);
   return spans.map(({ from, to }, number) => svg("path", { class: "node-arc", "data-even": number % 2 === 0,
     d: arc(layout, layout.radius + layout.size + 12, layout.angle(from) - reach, layout.angle(to) + reach) }));
 }
 
-function place(rank, layout, index, { flows, guilty, isNarrow }) {
+function place(rank, layout, index, { flows, guilty }) {
   const { x, y, cos, sin } = layout.point(index);
   const tone = toneOf(rank, guilty);
   const group = svg("g", { class: "rank", "data-tone": tone, transform: `translate(${x} ${y})` });
   if (flows && tone === "ok") group.append(svg("circle", { class: "pulse", r: layout.size }));
   group.append(svg("circle", { class: "disc", r: layout.size }));
-  group.append(svg("text", { class: "number", dy: "0.36em", "font-size": layout.size * 0.8 }, String(rank.rank)));
+  if (layout.size > 9) group.append(svg("text", { class: "number", dy: "0.36em", "font-size": layout.size * 0.8 }, String(rank.rank)));
   const progress = fractionOf(rank.progress);
   if (progress !== null) {
     const round = 2 * Math.PI * (layout.size + 5);
     group.append(svg("circle", { class: "progress", r: layout.size + 5, transform: "rotate(-90)",
       "stroke-dasharray": `${progress * round} ${round}` }));
   }
-  if (layout.hasLabels) group.append(label(rank, layout, cos, sin, isNarrow));
+  if (layout.hasLabels) group.append(label(rank, layout, cos, sin));
   return group;
 }
 
-function label(rank, layout, cos, sin, isNarrow) {
-  const far = layout.size + 24;
+function label(rank, layout, cos, sin) {
+  const far = layout.size + 28;
   const side = Math.abs(cos) < 0.3 ? "middle" : cos > 0 ? "start" : "end";
-  const rise = side === "middle" ? (sin > 0 ? 8 : -18) : -4;
-  const where = isNarrow ? "" : [rank.node, bytes(rank.footprint_bytes)].filter(Boolean).join(" · ");
+  const rise = side === "middle" ? (sin > 0 ? 4 : -16) : -4;
+  const where = [rank.node, bytes(rank.footprint_bytes)].filter(Boolean).join(" · ");
   return svg("text", { class: "label", "text-anchor": side, x: cos * far, y: sin * far + rise },
     svg("tspan", { class: "phase" }, `${phaseWords(rank.state)} ${rank.progress ?? ""}`.trim()),
     svg("tspan", { class: "where", x: cos * far, dy: "1.35em" }, where));
@@ -116,7 +119,7 @@ function label(rank, layout, cos, sin, isNarrow) {
 function middle(cluster, layout, flows, rate) {
   const big = flows ? String(Math.round(rate)) : CENTRE[cluster.state] ?? cluster.state;
   return [
-    svg("text", { class: "centre", x: layout.cx, y: layout.cy + 2, "data-long": !flows }, big),
+    svg("text", { class: "centre", x: layout.cx, y: layout.cy + 2, "data-long": String(!flows) }, big),
     svg("text", { class: "under", x: layout.cx, y: layout.cy + 24 },
       flows ? "tokens per second" : `generation ${cluster.generation}`),
   ];

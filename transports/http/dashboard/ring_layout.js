@@ -1,21 +1,22 @@
 // Where things stand in the drawing of the ring. Numbers only.
 
-const WIDE = { width: 560, height: 372, radius: 118 };
-const NARROW = { width: 340, height: 300, radius: 92 };
+const WIDE = { width: 670, height: 440, radius: 126 };
+const CROWDED = { width: 440, height: 380, radius: 160 };
+const NARROW = { width: 340, height: 320, radius: 108 };
 const MOST_LABELS = 12;
 
-/** @returns where `count` ranks stand: two side by side, more from the top on, clockwise. */
+/** @returns where `count` ranks stand: from the top on, clockwise. */
 export function layoutOf(count, isNarrow) {
-  const { width, height, radius } = isNarrow ? NARROW : WIDE;
+  const hasLabels = !isNarrow && count <= MOST_LABELS;
+  const { width, height, radius } = isNarrow ? NARROW : hasLabels ? WIDE : CROWDED;
   const size = Math.max(7, Math.min(isNarrow ? 24 : 30, (Math.PI * radius * 0.62) / count));
-  const first = count === 2 ? Math.PI : -Math.PI / 2;
   const cx = width / 2;
   const cy = height / 2;
-  const angle = (index) => first + (2 * Math.PI * index) / count;
+  const angle = (index) => -Math.PI / 2 + (2 * Math.PI * index) / count;
   return {
     width, height, cx, cy, radius, size, angle,
     gap: (size + 6) / radius,
-    hasLabels: !isNarrow && count <= MOST_LABELS,
+    hasLabels,
     point(index) {
       const [cos, sin] = [Math.cos(angle(index)), Math.sin(angle(index))];
       return { x: cx + radius * cos, y: cy + radius * sin, cos, sin };

@@ -29,6 +29,7 @@ export function milliseconds(seconds) {
   const ms = seconds * 1000;
   if (ms >= 10_000) return `${(ms / 1000).toFixed(0)} s`;
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 0.1) return "< 0.1 ms";
   return `${ms >= 10 ? Math.round(ms) : ms.toFixed(1)} ms`;
 }
 
@@ -77,8 +78,8 @@ export function bannerOf(state, incident) {
     case "degraded":
       return banner("warn", "Not serving: the model has no place on the nodes that are there.", cluster.reason ?? "");
     case "failed":
-      return banner("bad", `Not serving: ${incident?.message ?? cluster.reason ?? "the group has failed."}`,
-        incident?.next_step ?? cluster.reason ?? "");
+      return banner("bad", `Not serving. ${incident ? gist(incident.message) : ""}`.trim(),
+        incident?.next_step ?? cluster.reason ?? "An operator has to act.");
     case "stopping":
       return banner("off", "Stopping.", "Requests in flight are being ended.");
     default:
@@ -88,10 +89,16 @@ export function bannerOf(state, incident) {
 
 function restartingBanner(cluster, incident) {
   const wait = cluster.restart_in_s;
-  const why = incident === undefined ? "" : incident.message;
+  const why = incident === undefined ? "" : gist(incident.message);
   const detail = cluster.ranks.some((rank) => phaseTone(rank.state) === "busy") ? startingDetail(cluster) : "";
   const until = wait ? cluster.seenAt + wait * 1000 : null;
   return banner("warn", `Restarting. ${why}`.trim(), detail || (incident?.next_step ?? ""), until);
+}
+
+/** What a verdict says before it goes into details; the whole of it is with the incident. */
+function gist(sentence) {
+  const [head] = sentence.split("; ");
+  return head.endsWith(".") ? head : `${head}.`;
 }
 
 function servingDetail(cluster, incident) {
