@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
 
+from diagnostics.cause import Cause
 from diagnostics.phase import Phase
 from supervisor.core.failure_statistics import FailureStatistics
 from supervisor.metrics.families import counter, counters, gauge, gauges, histogram
@@ -52,7 +53,8 @@ def failure_metrics(failures: FailureStatistics) -> Iterator[Metric]:
         "incidents",
         "Failures of the group, by the cause that the verdict names.",
         ("cause",),
-        [((cause.value,), count) for cause, count in sorted(failures.incidents.items())],
+        # All of them from the start: Prometheus sees no increase in a series that begins with 1.
+        [((cause.value,), failures.incidents[cause]) for cause in Cause],
     )
     yield counters(
         "stalled",

@@ -89,7 +89,12 @@ def test_a_refused_request_is_a_span(traced: tuple[Service, Collector]):
 def test_a_failure_is_told_in_the_span_and_in_the_log(traced: tuple[Service, Collector]):
     service, collected = traced
     stream = service.client().completions.create(
-        model="tiny", prompt="x", max_tokens=4000, stream=True, extra_headers={"x-request-id": "req-dead"}
+        model="tiny",
+        prompt="x",
+        max_tokens=4000,
+        stream=True,
+        extra_body={"ignore_eos": True},
+        extra_headers={"x-request-id": "req-dead"},
     )
     with pytest.raises(openai.APIError) as caught:
         for index, _ in enumerate(stream):
