@@ -21,6 +21,7 @@ HEAD_CHECK, LOCAL_NETWORK = "head", "local-network"
 _CONNECT_WITHIN_S = 3.0
 _HANDSHAKE_WITHIN_S = 3.0
 _POLL_S = 0.02
+_MAX_ADDRESSES = 4
 _PRIVACY_SINCE_MACOS = 15
 
 
@@ -43,7 +44,9 @@ class HeadFacts(msgspec.Struct, frozen=True):
 
 
 async def read_head(host: str, port: int, keys: KeyPair | None, head_key: bytes | None) -> HeadFacts:
-    """Try to reach a head as a node would, without joining it. Takes at most 6 s, and what the resolver takes.
+    """Try to reach a head as a node would, without joining it. Takes 15 s at most, and what the resolver takes.
+
+    A name may have several addresses, and the head may listen at one of them only: the first that connects counts.
 
     Args:
         host: The head's name or address.
@@ -52,14 +55,16 @@ async def read_head(host: str, port: int, keys: KeyPair | None, head_key: bytes 
         head_key: The key that is trusted as the head's, None when none is.
     """
     try:
-        address = (await addresses_of(host, port))[0]
+        addresses = (await addresses_of(host, port))[:_MAX_ADDRESSES]
     except (OSError, UnicodeError) as problem:
         return HeadFacts(host, port, name_problem=str(problem))
-    began_at = time.monotonic()
-    number = await _connect(address, port)
-    if number is not None:
-        return HeadFacts(host, port, address, number=number)
-    reached = HeadFacts(host, port, address, connected_s=time.monotonic() - began_at)
+    tried = [await _try_address(host, port, addresses[0])]
+    while tried[-1].number is not None and len(tried) < len(addresses):
+        tried.append(await _try_address(host, port, addresses[len(tried)]))
+    reached = tried[-1] if tried[-1].number is None else tried[0]
+    address = reached.address
+    if address is None or reached.number is not None:
+        return reached
     if keys is None or head_key is None:
         what = "this machine has no key yet" if keys is None else "this machine trusts no head"
         return msgspec.structs.replace(reached, untried=what)
@@ -136,6 +141,13 @@ def _why_no_connection(number: int, system: OperatingSystem) -> tuple[str, str]:
             )
         case _:
             return "This machine has no way there.", "Check cable, Wi-Fi and address; both must be on one network."
+
+
+async def _try_address(host: str, port: int, address: str) -> HeadFacts:
+    began_at = time.monotonic()
+    number = await _connect(address, port)
+    connected_s = None if number is not None else time.monotonic() - began_at
+    return HeadFacts(host, port, address, number=number, connected_s=connected_s)
 
 
 async def _connect(address: str, port: int) -> int | None:

@@ -1,5 +1,6 @@
 """Are the ports free that a daemon would take, and if not, who has them?"""
 
+import socket
 from contextlib import suppress
 
 import msgspec
@@ -12,6 +13,7 @@ from transports.http.listening import CannotListen, PortTaken, listen
 
 API, BUS, EVENTS = "port-api", "port-bus", "port-bus-events"
 MAX_COMMAND_LETTERS = 120
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 class PortOwner(msgspec.Struct, frozen=True):
@@ -83,15 +85,17 @@ def _try_port(check: str, host: str, port: int, flag: str) -> PortFacts:
     try:
         listen(host, port).close()
     except PortTaken as taken:
-        return PortFacts(check, host, port, flag, taken.reason, taken.remedy, taken=True, owner=find_owner(port))
+        return PortFacts(check, host, port, flag, taken.reason, taken.remedy, taken=True, owner=find_owner(host, port))
     except CannotListen as refused:
         return PortFacts(check, host, port, flag, refused.reason, refused.remedy)
     return PortFacts(check, host, port, flag)
 
 
-def find_owner(port: int) -> PortOwner | None:
-    """Return a process that listens on the port, on whatever address; None where the system does not tell."""
-    pid = _listener(port)
+def find_owner(host: str, port: int) -> PortOwner | None:
+    """Return the process that keeps others from listening there; None where the system does not tell."""
+    pids = _listeners(port)
+    in_the_way = {*_addresses(host), *_EVERYWHERE}
+    pid = next((pid for address, pid in pids if host in _EVERYWHERE or address in in_the_way), None)
     if pid is None:
         return None
     try:
@@ -101,20 +105,22 @@ def find_owner(port: int) -> PortOwner | None:
     return PortOwner(pid, command[:MAX_COMMAND_LETTERS] or "its command line is hidden")
 
 
-def _listener(port: int) -> int | None:
+def _addresses(host: str) -> set[str]:
     try:
-        for one in psutil.net_connections("tcp"):
-            if _listens(one.status, one.laddr, port) and one.pid is not None:
-                return one.pid
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return {host}
+
+
+def _listeners(port: int) -> list[tuple[str, int]]:
+    """The addresses on which processes listen on the port, and their pids, as far as the system shows them."""
+    found: list[tuple[tuple[str | int, ...], int | None]] = []
+    try:
+        found += [(one.laddr, one.pid) for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
     except psutil.AccessDenied:
         # macOS shows all connections to root only, but everybody their own processes'.
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                for one in process.net_connections("tcp"):
-                    if _listens(one.status, one.laddr, port):
-                        return process.pid
-    return None
-
-
-def _listens(status: str, address: tuple[object, ...], port: int) -> bool:
-    return status == psutil.CONN_LISTEN and address[1:2] == (port,)
+                listening = (one for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
+                found += [(one.laddr, process.pid) for one in listening]
+    return [(str(place[0]), pid) for place, pid in found if place[1:2] == (port,) and pid is not None]

@@ -1,6 +1,5 @@
 """Trying MLX where it cannot hurt: in a child that may raise, crash or hang, and whose end is then explained."""
 
-import os
 import re
 import subprocess
 import sys
@@ -90,6 +89,8 @@ async def attempt(
 ) -> Attempt:
     """Run `python -m runner.self_check` and return what came of it. Takes 12 s longer than the deadline at worst.
 
+    It runs in the current folder, as a runner would: a folder named mlx there comes before the one that is installed.
+
     Args:
         check: `mlx` or `ring`.
         environment: The child's, as a runner would get it.
@@ -107,7 +108,6 @@ async def attempt(
                 max_kept_bytes=_MAX_KEPT_BYTES,
                 guard=guard,
                 env=dict(environment),
-                cwd=os.sep,
             )
             stdout, stderr, status = ended.stdout, ended.stderr, ExitStatus(code=0)
         except subprocess.CalledProcessError as failure:

@@ -223,7 +223,7 @@ class Visit:
 
     def _proxies(self) -> Iterable[Finding]:
         settings = self._order.resolved.settings
-        return [network.judge_proxies(self._order.environment, _DEFAULT_HOST if settings is None else settings.host)]
+        return [network.judge_proxies(self._order.environment, _host_of(settings))]
 
     def _running(self, settings: Settings) -> Iterable[Finding]:
         yield running.judge_daemon(self._daemon)
@@ -238,6 +238,13 @@ class Visit:
         return [
             ring.judge_ring(ring.read_ring(environment, self._system, self._lock, deadline_s=deadline_s), self._system)
         ]
+
+
+def _host_of(settings: Settings | None) -> str:
+    """The host that clients on this machine ask."""
+    if settings is None or settings.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return _DEFAULT_HOST
+    return settings.host
 
 
 def _keys_of(settings: Settings) -> tuple[KeyPair | None, dict[str, bytes]]:

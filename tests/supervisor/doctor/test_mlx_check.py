@@ -65,6 +65,21 @@ def test_an_mlx_that_hangs_is_ended_at_its_deadline_and_tells_where_it_stood(tmp
     assert "stalled" in found["mlx"].diagnosis
 
 
+DEAF = """
+import faulthandler, signal, time
+faulthandler.cancel_dump_traceback_later()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(600)
+"""
+
+
+@pytest.mark.soak
+def test_an_mlx_that_cannot_even_be_ended_in_order_is_killed(tmp_path: Path):
+    found = findings(fake_mlx(tmp_path, DEAF), deadline_s=0.5)
+    assert found["mlx"].state is CheckState.FAILED
+    assert any("did not end within 0.5 s and was ended" in line for line in found["mlx"].evidence)
+
+
 WRONG = """
 __version__ = "9.9.9"
 class metal:
