@@ -35,10 +35,14 @@ class TaskEnd(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
     CANCELLED = "cancelled"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     REJECTED = "rejected"
     FAILED = "failed"
+
+
+GOOD_ENDS = (TaskEnd.STOP, TaskEnd.LENGTH, TaskEnd.TOOL_CALLS)
 
 
 class TaskTimes(msgspec.Struct, frozen=True):

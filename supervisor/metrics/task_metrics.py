@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
 
-from supervisor.core.task_statistics import TaskEnd, TaskStatistics
+from supervisor.core.task_statistics import GOOD_ENDS, TaskEnd, TaskStatistics
 from supervisor.metrics.families import counter, counters, gauge, histogram
 from transports.http.figures import ServiceFigures
-
-_GOOD_ENDS = (TaskEnd.STOP, TaskEnd.LENGTH)
 
 
 def task_metrics(statistics: TaskStatistics, figures: ServiceFigures) -> Iterator[Metric]:
@@ -21,13 +19,13 @@ def task_metrics(statistics: TaskStatistics, figures: ServiceFigures) -> Iterato
         "request_success",
         "Requests that ended well.",
         ("finished_reason",),
-        [((end.value,), statistics.ends[end]) for end in _GOOD_ENDS],
+        [((end.value,), statistics.ends[end]) for end in GOOD_ENDS],
     )
     yield counters(
         "request_failure",
         "Requests that ended otherwise: cancelled, out of time, rejected by a runner, failed with an incident.",
         ("reason",),
-        [((end.value,), statistics.ends[end]) for end in TaskEnd if end not in _GOOD_ENDS],
+        [((end.value,), statistics.ends[end]) for end in TaskEnd if end not in GOOD_ENDS],
     )
     yield from _durations(statistics)
     yield histogram("request_prompt_tokens", "Prompt tokens of a request.", statistics.prompt_tokens)

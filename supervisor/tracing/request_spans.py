@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
-from supervisor.core.task_statistics import TaskEnd, TaskTimes
+from supervisor.core.task_statistics import GOOD_ENDS, TaskEnd, TaskTimes
 from supervisor.task_router import TerminalEvent
 from transports.messages import ErrorChunk, TaskRejected, TaskStopped
 
@@ -99,7 +99,7 @@ class RequestSpans:
                 "gen_ai.usage.output_tokens": times.completion_tokens,
             }
         )
-        trace.error_is_told = times.end not in (TaskEnd.STOP, TaskEnd.LENGTH)
+        trace.error_is_told = times.end not in GOOD_ENDS
         match event:
             case ErrorChunk():
                 _tell_incident(span, event)

@@ -1,12 +1,15 @@
 """What tasks cost, by a made-up clock."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.histogram import Histogram, NewestSamples, SlidingRate
-from supervisor.core.task_statistics import TaskEnd, TaskStatistics
+from supervisor.core.task_statistics import GOOD_ENDS, TaskEnd, TaskStatistics
 from tests.transports.http.scripted_gateway import INCIDENT
+from transports.answers import FinishReason
 from transports.messages import (
     ErrorChunk,
     PrefillProgress,
@@ -117,3 +120,54 @@ def test_a_rate_is_over_its_window_and_its_memory_bounded(moments: list[float]):
     most = sum(moment > now - 10.2 for moment in moments)
     assert least <= round(rate.per_s(now) * 10.0) <= most
     assert rate.per_s(now + 11.0) == 0
+
+
+@pytest.mark.parametrize("reason", get_args(FinishReason))
+def test_every_finish_reason_is_an_end(reason: FinishReason) -> None:
+    statistics = TaskStatistics(max_concurrent_tasks=1)
+    statistics.opened("a", 0.0)
+    times = statistics.ended(TaskFinished("a", reason, 4, 1), 1.0)
+    assert times is not None
+    assert times.end.value == reason
+    assert (times.end in GOOD_ENDS) is (reason != "cancelled")
+
+
+_STEPS = st.lists(st.tuples(st.sampled_from("oaptfrcw"), st.sampled_from("wxyz")), max_size=120)
+
+
+@given(_STEPS, st.integers(1, 3))
+def test_whatever_comes_the_figures_agree(steps: list[tuple[str, str]], places: int):
+    statistics = TaskStatistics(places)
+    is_open: set[str] = set()
+    ends = 0
+    for now, (step, name) in enumerate(steps):
+        match step:
+            case "o" if name not in is_open:
+                statistics.opened(name, now)
+                is_open.add(name)
+            case "a":
+                statistics.observe(TaskAccepted(name, 7), now)
+            case "p":
+                statistics.observe(PrefillProgress(name, 3, 7), now)
+            case "t":
+                statistics.observe(TokenChunk(name, 0, 1, ""), now)
+            case "w":
+                statistics.withdrawn(name)
+                is_open.discard(name)
+            case "f" | "r" | "c":
+                event = {
+                    "f": TaskFinished(name, "stop", 7, 1),
+                    "r": TaskRejected(name, RejectionCode.TASK_FAILED, "no"),
+                    "c": ErrorChunk(name, INCIDENT, 0),
+                }[step]
+                times = statistics.ended(event, now)
+                assert (times is not None) == (name in is_open)
+                ends += times is not None
+                is_open.discard(name)
+            case _:
+                pass
+        figures = statistics.figures(now)
+        assert figures.running + figures.queued == len(is_open)
+        assert figures.running >= 0
+        assert figures.queued >= 0
+        assert figures.finished + figures.failed + figures.rejected == ends

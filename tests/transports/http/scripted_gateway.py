@@ -27,6 +27,7 @@ from transports.messages import (
     TaskEvent,
     TaskFinished,
     TokenChunk,
+    ToolCallChunk,
 )
 
 DEADLINE_S = 20.0
@@ -218,6 +219,10 @@ def token(text: str, index: int = 0) -> TokenChunk:
 
 def finished(completion_tokens: int = 2, text: str = "", reason: str = "stop") -> TaskFinished:
     return TaskFinished(TASK, reason, 5, completion_tokens, text)  # type: ignore[arg-type]
+
+
+def call(name: str, arguments: str, index: int = 0) -> ToolCallChunk:
+    return ToolCallChunk(TASK, index, f"call{index:05}", name, arguments)
 
 
 def failed(tokens_emitted: int, incident: Incident = INCIDENT) -> ErrorChunk:

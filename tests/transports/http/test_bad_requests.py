@@ -28,6 +28,10 @@ def _nested(depth: int) -> list[Any]:
     return [_nested(depth - 1)] if depth else []
 
 
+def _tool(**fields: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", **fields}}
+
+
 USER = {"role": "user", "content": "hi"}
 
 
@@ -113,7 +117,16 @@ def _error(client: RawClient, status: int) -> dict[str, Any]:
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"tools": [1]}, "tools[0]"),
         ({"tool_choice": "required"}, "tool_choice"),
-        ({"tools": [{"big": 10**30}]}, "tools"),
+        ({"tools": [{}]}, "tools[0].type"),
+        ({"tools": [_tool(), {"type": "web_search"}]}, "tools[1].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [_tool(name="")]}, "tools[0].function.name"),
+        ({"tools": [_tool(parameters=[])]}, "tools[0].function.parameters"),
+        ({"tools": [_tool(parameters={"big": 10**30})]}, "tools[0]"),
+        ({"tools": [_tool()], "tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"functions": []}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "response_format"),
         ({"chat_template_kwargs": {"deep": _nested(40)}}, "chat_template_kwargs"),
     ],
 )  # fmt: skip

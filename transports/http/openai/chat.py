@@ -12,8 +12,10 @@ from transports.http.openai.logprobs import chat_logprobs_asked
 from transports.http.openai.messages import Message, template_messages
 from transports.http.openai.metadata import metadata_of
 from transports.http.openai.sampling import SamplingFields, include_usage_of, sampling_of
+from transports.http.openai.tools import chat_tools
 from transports.http.request_body import check_free_form, decode_body
 from transports.http.server_sent_events import MEDIA_TYPE
+from transports.http.thinking import thinking_arguments
 from transports.messages import ChatPrompt
 
 
@@ -29,6 +31,10 @@ class ChatRequest(SamplingFields, kw_only=True):
     messages: list[Message]
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Any = None
+    function_call: Any = None
+    reasoning_effort: str | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -52,10 +58,14 @@ class ChatSurface:
             model=request.model,
             prompt=ChatPrompt(
                 messages=template_messages(request.messages),
-                tools=_tools_of(request),
+                tools=chat_tools(request.tools, request.tool_choice),
                 template_arguments=_template_arguments_of(request),
             ),
-            sampling=sampling_of(request, chat_logprobs_asked(request.logprobs, request.top_logprobs)),
+            sampling=sampling_of(
+                request,
+                chat_logprobs_asked(request.logprobs, request.top_logprobs),
+                max_tool_calls=1 if request.parallel_tool_calls is False else None,
+            ),
             stream=bool(request.stream),
             include_usage=include_usage_of(request),
             metadata=metadata_of(request.metadata),
@@ -87,22 +97,16 @@ def _check_features(request: ChatRequest) -> None:
     if request.response_format is not None and request.response_format.type != "text":
         raise invalid_request(
             "response_format",
-            f"`response_format` is `{request.response_format.type}`; only `text` is supported. Leave it out.",
+            f"`response_format` is `{request.response_format.type}`; only `text` is supported: answers cannot be held "
+            "to JSON here. Leave it out, and ask for JSON in a message.",
         )
-    if request.tool_choice not in (None, "auto", "none"):
-        raise invalid_request(
-            "tool_choice", "`tool_choice` must be `auto` or `none`: a tool call cannot be forced. Leave it out."
-        )
-
-
-def _tools_of(request: ChatRequest) -> tuple[dict[str, Any], ...]:
-    if not request.tools or request.tool_choice == "none":
-        return ()
-    check_free_form("tools", request.tools)
-    return tuple(request.tools)
+    for old, new in (("functions", "tools"), ("function_call", "tool_choice")):
+        if getattr(request, old) is not None:
+            raise invalid_request(old, f"`{old}` is OpenAI's old name, which is not supported. Use `{new}`.")
 
 
 def _template_arguments_of(request: ChatRequest) -> dict[str, Any]:
     arguments = request.chat_template_kwargs or {}
     check_free_form("chat_template_kwargs", arguments)
-    return arguments
+    thinks = None if request.reasoning_effort is None else request.reasoning_effort != "none"
+    return {**thinking_arguments(thinks, request.reasoning_effort), **arguments}

@@ -102,9 +102,11 @@ class ChunkWriter:
 
 def usage_of(finished: TaskFinished) -> dict[str, Any]:
     """Return OpenAI's `usage` object."""
-    return {
+    usage: dict[str, Any] = {
         "prompt_tokens": finished.prompt_tokens,
         "completion_tokens": finished.completion_tokens,
         "total_tokens": finished.prompt_tokens + finished.completion_tokens,
-        "completion_tokens_details": {"reasoning_tokens": finished.reasoning_tokens},
     }
+    if finished.reasoning_tokens:
+        usage["completion_tokens_details"] = {"reasoning_tokens": finished.reasoning_tokens}
+    return usage

@@ -22,6 +22,8 @@ class Message(msgspec.Struct, frozen=True):
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
 def template_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]:
@@ -32,7 +34,7 @@ def template_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]
     """
     if not messages:
         raise invalid_request("messages", "`messages` is empty. Send at least one message.")
-    return tuple(_template_message(f"messages[{index}]", message) for index, message in enumerate(messages))
+    return _with_names([_template_message(f"messages[{index}]", message) for index, message in enumerate(messages)])
 
 
 def _template_message(param: str, message: Message) -> dict[str, Any]:
@@ -42,11 +44,28 @@ def _template_message(param: str, message: Message) -> dict[str, Any]:
         result["name"] = message.name
     if message.tool_call_id is not None:
         result["tool_call_id"] = message.tool_call_id
+    # Under DeepSeek's name, which is what chat templates read.
+    if (reasoning := message.reasoning_content or message.reasoning) and message.role == "assistant":
+        result["reasoning_content"] = reasoning
     if message.tool_calls:
         result["tool_calls"] = [
             _template_tool_call(f"{param}.tool_calls[{index}]", call) for index, call in enumerate(message.tool_calls)
         ]
     return result
+
+
+def _with_names(messages: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Name the tool of each result, as the call with its id had it: clients leave it out, some templates need it."""
+    names: dict[str, str] = {}
+    for message in messages:
+        for call in message.get("tool_calls", ()):
+            call_id, function = call.get("id"), call.get("function")
+            name = function.get("name") if isinstance(function, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            if isinstance(call_id, str) and isinstance(name, str):
+                names[call_id] = name
+        if message["role"] == "tool" and (name := names.get(message.get("tool_call_id", ""))) is not None:
+            message.setdefault("name", name)
+    return tuple(messages)
 
 
 def _content(param: str, message: Message) -> str:

@@ -42,12 +42,15 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     ignore_eos: bool | None = None
 
 
-def sampling_of(fields: SamplingFields, logprobs: int | None) -> SamplingParameters:
+def sampling_of(
+    fields: SamplingFields, logprobs: int | None, *, max_tool_calls: int | None = None
+) -> SamplingParameters:
     """Return how tokens are chosen, with OpenAI's and vLLM's defaults.
 
     Args:
         fields: Of the request.
         logprobs: How many the endpoint was asked for; see `SamplingParameters`.
+        max_tool_calls: How many calls end the answer.
 
     Raises:
         ApiError: 400 naming the first field that is out of its range.
@@ -70,6 +73,7 @@ def sampling_of(fields: SamplingFields, logprobs: int | None) -> SamplingParamet
         stop=rules.stop_of("stop", fields.stop),
         ignore_eos=bool(fields.ignore_eos),
         logprobs=logprobs,
+        max_tool_calls=max_tool_calls,
     )
 
 
