@@ -95,7 +95,7 @@ class GroupTasks:
 
     def withdraw(self, task_id: str, error: Exception) -> None:
         """Take back an `open` whose task could not be given to a runner."""
-        self.statistics.withdrawn(task_id)
+        self.statistics.withdrawn(task_id, time.monotonic())
         if self._observer is not None:
             self._observer.on_task_withdrawn(task_id)
         self._deadlines.discard(task_id)

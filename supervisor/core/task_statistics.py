@@ -106,9 +106,9 @@ class TaskStatistics:
         """A task is given to the runners."""
         self._open[task_id] = _OpenTask(now)
 
-    def withdrawn(self, task_id: str) -> None:
+    def withdrawn(self, task_id: str, now: float) -> None:
         """It could not be given to them: it never was."""
-        self._open.pop(task_id, None)
+        self._close(task_id, now)
 
     def observe(self, event: RunnerTaskNews, now: float) -> None:
         """A runner's news of a task that goes on."""
@@ -139,13 +139,9 @@ class TaskStatistics:
 
     def ended(self, event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped, now: float) -> TaskTimes | None:
         """A task has ended; returns what it cost, once."""
-        task = self._open.pop(event.task_id, None)
+        task = self._close(event.task_id, now)
         if task is None:
             return None
-        self._waiting.pop(event.task_id, None)
-        if task.computing_at is not None:
-            self._computing -= 1
-            self._give_places(now)
         end = _end_of(event)
         self.ends[end] += 1
         times = TaskTimes(
@@ -199,6 +195,14 @@ class TaskStatistics:
             self._computing += 1
             self._waiting.pop(task_id, None)
             self.queue_s.add(now - task.opened_at)
+
+    def _close(self, task_id: str, now: float) -> _OpenTask | None:
+        task = self._open.pop(task_id, None)
+        self._waiting.pop(task_id, None)
+        if task is not None and task.computing_at is not None:
+            self._computing -= 1
+            self._give_places(now)
+        return task
 
     def _give_places(self, now: float) -> None:
         while self._waiting and self._computing < self._max_concurrent_tasks:

@@ -80,7 +80,7 @@ def test_news_of_its_own_work_proves_a_place():
 def test_what_is_not_open_counts_nothing():
     statistics = TaskStatistics(max_concurrent_tasks=1)
     statistics.opened("a", 0.0)
-    statistics.withdrawn("a")
+    statistics.withdrawn("a", 0.5)
     statistics.observe(TokenChunk("a", 0, 7, "x"), 1.0)
     assert statistics.ended(TaskRejected("a", RejectionCode.TASK_FAILED, "no"), 1.0) is None
     figures = statistics.figures(1.0)
@@ -152,7 +152,7 @@ def test_whatever_comes_the_figures_agree(steps: list[tuple[str, str]], places: 
             case "t":
                 statistics.observe(TokenChunk(name, 0, 1, ""), now)
             case "w":
-                statistics.withdrawn(name)
+                statistics.withdrawn(name, now)
                 is_open.discard(name)
             case "f" | "r" | "c":
                 event = {
