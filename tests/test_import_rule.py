@@ -105,7 +105,9 @@ def test_nobody_imports_by_name_what_the_rule_forbids():
     assert users <= {"runner"}
 
 
-@pytest.mark.parametrize("module", ["supervisor.cli.main", "supervisor.daemon", "supervisor.cli.demo"])
+@pytest.mark.parametrize(
+    "module", ["supervisor.cli.main", "supervisor.daemon", "supervisor.cli.demo", "supervisor.cli.doctor"]
+)
 def test_the_supervisor_never_loads_mlx_or_a_runner(module: str):
     check = (
         f"import sys, {module}\nunwanted = {{'mlx', 'mlx_lm', 'runner', 'transformers'}}\n"
