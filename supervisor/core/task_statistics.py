@@ -138,9 +138,9 @@ class TaskStatistics:
         self._tokens.add(1, now)
 
     def ended(self, event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped, now: float) -> TaskTimes | None:
-        """A task has ended; returns what it cost, once."""
+        """A task has ended; returns what it cost, once. One that asked for no token was never computed."""
         task = self._close(event.task_id, now)
-        if task is None:
+        if task is None or _only_counted(event):
             return None
         end = _end_of(event)
         self.ends[end] += 1
@@ -154,7 +154,7 @@ class TaskStatistics:
             prompt_tokens=task.prompt_tokens,
             completion_tokens=task.tokens,
         )
-        if end in (TaskEnd.STOP, TaskEnd.LENGTH):
+        if end in GOOD_ENDS:
             self._count_finished(times, task.last_token_at)
         return times
 
@@ -170,7 +170,7 @@ class TaskStatistics:
             prompt_tokens_total=self.prompt_tokens_total,
             time_to_first_token_s=self._first_tokens.percentiles(),
             inter_token_latency_s=self._gaps.percentiles(),
-            finished=self.ends[TaskEnd.STOP] + self.ends[TaskEnd.LENGTH],
+            finished=sum(self.ends[end] for end in GOOD_ENDS),
             cancelled=self.ends[TaskEnd.CANCELLED] + self.ends[TaskEnd.DEADLINE_EXCEEDED],
             failed=self.ends[TaskEnd.FAILED],
             rejected=self.ends[TaskEnd.REJECTED],
@@ -228,6 +228,10 @@ class TaskStatistics:
         self.decode_s.add(decode_s)
         if times.completion_tokens > 1:
             self.mean_inter_token_s.add(decode_s / (times.completion_tokens - 1))
+
+
+def _only_counted(event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped) -> bool:
+    return isinstance(event, TaskFinished) and event.finish_reason == "length" and event.completion_tokens == 0
 
 
 def _end_of(event: TaskFinished | TaskRejected | ErrorChunk | TaskStopped) -> TaskEnd:

@@ -52,6 +52,19 @@ def test_a_task_waits_prefills_and_decodes():
     assert statistics.figures(30.0).tokens_per_s == 0
 
 
+def test_who_only_asked_for_a_count_is_no_finished_task():
+    statistics = TaskStatistics(max_concurrent_tasks=1)
+    statistics.opened("a", 1.0)
+    statistics.observe(TaskAccepted("a", 600), 1.5)
+    assert statistics.ended(TaskFinished("a", "length", 600, 0), 1.5) is None
+    figures = statistics.figures(2.0)
+    assert (figures.running, figures.queued, figures.finished, figures.prompt_tokens_total) == (0, 0, 0, 0)
+    statistics.opened("b", 2.0)
+    statistics.observe(TaskAccepted("b", 6), 2.0)
+    assert statistics.ended(TaskFinished("b", "tool_calls", 6, 9), 3.0) is not None
+    assert statistics.figures(3.0).finished == 1
+
+
 def test_a_place_goes_to_who_waits_longest():
     statistics = TaskStatistics(max_concurrent_tasks=1)
     for at, name in enumerate("abc"):
