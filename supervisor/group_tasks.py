@@ -9,6 +9,7 @@ from diagnostics.incident import DeathCertificate, Incident
 from supervisor.attribution import Attributed
 from supervisor.capture.captures import Captures
 from supervisor.core.deadlines import Deadline, Deadlines
+from supervisor.core.pace import Pace
 from supervisor.core.task_queue import TaskQueue
 from supervisor.core.task_statistics import RunnerTaskNews, TaskStatistics
 from supervisor.observation import ObserverFailed
@@ -43,6 +44,7 @@ class GroupTasks:
         self._deadlines = Deadlines()
         self._due_sooner = anyio.Event()
         self.statistics = TaskStatistics(places)
+        self.pace = Pace()
         self._router = TaskRouter(on_end=self._ended, on_news=self._went_on)
         self._observer: TaskObserver | None = None
 
@@ -204,7 +206,9 @@ class GroupTasks:
         except ObserverFailed as failed:
             if not isinstance(event, ErrorChunk):
                 heard = TaskRejected(event.task_id, RejectionCode.TASK_FAILED, str(failed))
-        times = self.statistics.ended(heard, time.monotonic())
+        now = time.monotonic()
+        times = self.statistics.ended(heard, now)
+        self.pace.ended(now)
         if self._observer is not None and times is not None:
             self._observer.on_task_end(times, heard)
         return heard

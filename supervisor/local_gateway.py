@@ -190,7 +190,8 @@ class LocalGateway:
     def _check_room(self) -> None:
         if len(self._group.tasks) + self._requests.waiting >= self._max_open_tasks:
             message = f"{self._max_open_tasks} requests are in flight or waiting already; send this one again later."
-            raise Refusal(RefusalCode.QUEUE_FULL, message, retry_after_s=1)
+            wait_s = self._group.tasks.pace.seconds_per_end if self.ready() else self._group.expected_wait_s
+            raise Refusal(RefusalCode.QUEUE_FULL, message, retry_after_s=wait_s)
 
     async def _until_ready(self, request: OpenRequest) -> None:
         deadline = request.deadline

@@ -14,6 +14,7 @@ from transports.http.gateway import Gateway, Refusal, TaskStream
 from transports.http.limits import HttpLimits
 from transports.http.request_body import read_body
 from transports.http.request_id import request_id_of
+from transports.http.request_timeout import request_timeout_of
 from transports.messages import Prompt, SamplingParameters, TaskRejected
 
 _COUNT_ONLY = SamplingParameters(max_tokens=0)
@@ -62,13 +63,17 @@ class CountingEndpoint:
             ClientGone: Nobody reads the answer.
         """
         counted = self._surface.parse(await read_body(request.scope, request.receive, self._limits))
-        request_id = request_id_of(request.scope)
-        tokens = await run_beside(lambda: self._count(counted, request_id), lambda: until_disconnect(request.receive))
+        request_id, timeout_s = request_id_of(request.scope), request_timeout_of(request.scope)
+        tokens = await run_beside(
+            lambda: self._count(counted, request_id, timeout_s), lambda: until_disconnect(request.receive)
+        )
         return Response(self._surface.whole(tokens), media_type="application/json")
 
-    async def _count(self, counted: Counted, request_id: str) -> int:
+    async def _count(self, counted: Counted, request_id: str, timeout_s: float | None) -> int:
         try:
-            async with self._gateway.submit(counted.model, counted.prompt, _COUNT_ONLY, request_id) as stream:
+            async with self._gateway.submit(
+                counted.model, counted.prompt, _COUNT_ONLY, request_id, timeout_s=timeout_s
+            ) as stream:
                 return await self._collect(stream)
         except Refusal as refusal:
             raise error_of_refusal(refusal) from refusal

@@ -8,13 +8,16 @@ import anthropic
 import openai
 import pytest
 
-from tests.transports.http.scripted_gateway import TASK, ScriptedGateway, accepted, finished, play, token
+from tests.transports.http.scripted_gateway import TASK, ScriptedGateway, accepted, answer, finished, play, token
 from tests.transports.http.serving import RawClient, Serving, chat_body, serving
 from transports.http.request_view import RequestState, RequestView
 from transports.messages import StopReason, TaskEvent, TaskQueued, TaskStopped
 
 QUEUED = RequestView("req-1", "tiny", RequestState.QUEUED, 1.5, 0, position=3, waiting=17, metadata={"user": "ann"})
 DECODING = RequestView("task-2", "tiny", RequestState.DECODE, 2.5, 40)
+
+GATEWAY = ScriptedGateway()
+GATEWAY.open_requests = (QUEUED, DECODING)
 
 
 def stopped(tokens: int, reason: StopReason = StopReason.REQUEST_CANCELLED) -> TaskStopped:
@@ -36,16 +39,18 @@ def told(running: Serving, method: str, path: str, body: bytes = b"", timeout: s
         return Response(*client.whole())
 
 
-def ask(gateway: ScriptedGateway, method: str, path: str, body: bytes = b"") -> Response:
-    with serving(gateway) as running:
-        return told(running, method, path, body)
+@pytest.fixture(scope="module")
+def running() -> Iterator[Serving]:
+    with serving(GATEWAY) as server:
+        yield server
 
 
 @pytest.fixture
-def server(gateway: ScriptedGateway) -> Iterator[Serving]:
-    gateway.open_requests = (QUEUED, DECODING)
-    with serving(gateway) as running:
-        yield running
+def server(running: Serving) -> Serving:
+    """The server of all these tests, with nothing of the last one."""
+    GATEWAY.submissions.clear()
+    GATEWAY.script = answer("a")
+    return running
 
 
 def test_the_open_requests_are_listed_and_shown(server: Serving) -> None:
@@ -90,31 +95,34 @@ def test_a_stored_response_cannot_be_cancelled_because_there_is_none(server: Ser
     assert "/v1/requests/" in body["error"]["message"]
 
 
-def test_the_time_that_a_client_allows(gateway: ScriptedGateway, server: Serving) -> None:
+def test_the_time_that_a_client_allows(server: Serving) -> None:
     for value in ("30", "2.5", "86400"):
         assert told(server, "POST", "/v1/chat/completions", chat_body(), timeout=value).status == 200
-    assert [submission.timeout_s for submission in gateway.submissions] == [30.0, 2.5, 86_400.0]
+    assert [submission.timeout_s for submission in GATEWAY.submissions] == [30.0, 2.5, 86_400.0]
 
 
-def test_a_time_that_is_none(gateway: ScriptedGateway, server: Serving) -> None:
+def test_a_time_that_is_none(server: Serving) -> None:
     for value in ("0", "0.0", "-1", "soon", "", "nan", "inf", "1e3", "86401", "99999999", "5 s", "\xb2"):
         status, _, body = told(server, "POST", "/v1/chat/completions", chat_body(), timeout=value)
         assert (status, body["error"]["param"]) == (400, "x-request-timeout-s")
         assert "86400" in body["error"]["message"]
-    assert gateway.submissions == []
+    assert GATEWAY.submissions == []
 
 
-def test_the_clients_raise_and_never_ask_again() -> None:
-    gateway = ScriptedGateway(play(stopped(0)))
-    with serving(gateway) as running:
-        with pytest.raises(openai.APIStatusError) as by_openai:
-            openai_client = openai.OpenAI(base_url=running.url + "/v1", api_key="none", max_retries=3)
-            openai_client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "hi"}])
-        with pytest.raises(anthropic.APIStatusError) as by_anthropic:
-            anthropic_client = anthropic.Anthropic(base_url=running.url, api_key="none", max_retries=3)
-            anthropic_client.messages.create(model="tiny", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
+def test_the_clients_raise_and_never_ask_again(server: Serving) -> None:
+    GATEWAY.script = play(stopped(0))
+    with (
+        pytest.raises(openai.APIStatusError) as by_openai,
+        openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=3) as client,
+    ):
+        client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "hi"}])
+    with (
+        pytest.raises(anthropic.APIStatusError) as by_anthropic,
+        anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=3) as client,
+    ):
+        client.messages.create(model="tiny", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
     assert (by_openai.value.status_code, by_anthropic.value.status_code) == (499, 499)
-    assert len(gateway.submissions) == 2
+    assert len(GATEWAY.submissions) == 2
 
 
 @pytest.mark.parametrize(
@@ -122,11 +130,11 @@ def test_the_clients_raise_and_never_ask_again() -> None:
 )
 @pytest.mark.parametrize("events", [(), (accepted(), token("x"))])
 def test_a_stopped_request_is_a_status_of_its_own(
-    reason: StopReason, status: int, events: tuple[TaskEvent, ...]
+    server: Serving, reason: StopReason, status: int, events: tuple[TaskEvent, ...]
 ) -> None:
     tokens = len(events) // 2
-    gateway = ScriptedGateway(play(*events, stopped(tokens, reason)))
-    got, headers, body = ask(gateway, "POST", "/v1/chat/completions", chat_body())
+    GATEWAY.script = play(*events, stopped(tokens, reason))
+    got, headers, body = told(server, "POST", "/v1/chat/completions", chat_body())
     error = body["error"]
     assert (got, error["code"], error["retryable"], error["tokens_emitted"]) == (status, reason.value, False, tokens)
     assert headers["x-should-retry"] == "false"
@@ -145,9 +153,9 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_a_stream_tells_its_place_and_a_stop_is_never_its_good_end(path: str) -> None:
-    events = (accepted(), TaskQueued(TASK, 3, 17), token("x"), stopped(1))
-    with serving(ScriptedGateway(play(*events))) as running, RawClient(running.port) as client:
+def test_a_stream_tells_its_place_and_a_stop_is_never_its_good_end(server: Serving, path: str) -> None:
+    GATEWAY.script = play(accepted(), TaskQueued(TASK, 3, 17), token("x"), stopped(1))
+    with RawClient(server.port) as client:
         client.request("POST", path, STREAMS[path])
         assert client.head()[0] == 200
         body = client.chunked_body().decode()
@@ -158,12 +166,12 @@ def test_a_stream_tells_its_place_and_a_stop_is_never_its_good_end(path: str) ->
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_a_place_that_is_told_before_the_acceptance_does_not_open_the_answer(path: str) -> None:
-    events = (TaskQueued(TASK, 1, 1), stopped(0, StopReason.DEADLINE_EXCEEDED))
-    assert ask(ScriptedGateway(play(*events)), "POST", path, STREAMS[path]).status == 504
+def test_a_place_that_is_told_before_the_acceptance_does_not_open_the_answer(server: Serving, path: str) -> None:
+    GATEWAY.script = play(TaskQueued(TASK, 1, 1), stopped(0, StopReason.DEADLINE_EXCEEDED))
+    assert told(server, "POST", path, STREAMS[path]).status == 504
 
 
-def test_a_place_costs_an_answer_that_is_not_streamed_nothing() -> None:
-    events = (accepted(), TaskQueued(TASK, 1, 1), token("a"), finished(1))
-    status, _, body = ask(ScriptedGateway(play(*events)), "POST", "/v1/chat/completions", chat_body())
+def test_a_place_costs_an_answer_that_is_not_streamed_nothing(server: Serving) -> None:
+    GATEWAY.script = play(accepted(), TaskQueued(TASK, 1, 1), token("a"), finished(1))
+    status, _, body = told(server, "POST", "/v1/chat/completions", chat_body())
     assert (status, body["choices"][0]["message"]["content"]) == (200, "a")
