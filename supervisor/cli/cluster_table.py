@@ -12,8 +12,11 @@ GROUP_STYLES = {GroupState.READY: "green", GroupState.FAILED: "bold red"}
 
 def group_line(view: ClusterView) -> Text:
     """Return the group in one line: model, state, why, and what happens next."""
-    line = shown(view.model, "bold").append_text(shown(f"  {view.parallel} x {view.world_size} over {view.backend}  "))
-    line.append_text(shown(view.state, GROUP_STYLES.get(view.state, "yellow")))
+    line = Text.assemble(
+        shown(view.model, "bold"),
+        shown(f"  {view.parallel} x {view.world_size} over {view.backend}  "),
+        shown(view.state, GROUP_STYLES.get(view.state, "yellow")),
+    )
     line.append_text(shown(f"  generation {view.generation}"))
     if view.reason:
         line.append_text(shown(f"  {view.reason}"))

@@ -53,9 +53,11 @@ class Shares(NamedTuple):
 def _shares(state: TopState, lines: int) -> Shares:
     """Ranks first, then the newest incident, then requests, then more incidents."""
     nodes = len(state.cluster.nodes) + 1 if state.cluster.nodes else 0
-    room = max(lines - _LINES_OF_ALL - nodes, 2)
-    ranks = min(len(state.cluster.ranks), room - 1)
-    room -= ranks + (ranks < len(state.cluster.ranks))
+    there = len(state.cluster.ranks)
+    room = max(lines - _LINES_OF_ALL - nodes, 3)
+    # One line is for the newest incident, and one for the number of ranks that are left out.
+    ranks = there if there < room else room - 2
+    room -= ranks + (ranks < there)
     requests = max(min(state.open_requests, room - _LINES_OF_REQUESTS - 1, _MOST_REQUESTS), 0)
     if requests:
         room -= requests + _LINES_OF_REQUESTS
