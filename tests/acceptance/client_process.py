@@ -9,25 +9,22 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from tests.acceptance.catalogue import Client
-from tests.acceptance.environments import command_of
-
 DEADLINE_S = 150.0
 # Nothing of ours may change what a client does: no proxy between it and the daemon, no keys, no settings of a person.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 class ClientProcess:
-    """A running client. Whatever it does, it is gone after `DEADLINE_S`."""
+    """A running client, started by `command`. Whatever it does, it is gone after `DEADLINE_S`."""
 
-    def __init__(self, client: Client, url: str, mode: str, prompt: str, extra: Sequence[str] = ()) -> None:
+    def __init__(self, command: Sequence[str], url: str, mode: str, prompt: str, extra: Sequence[str] = ()) -> None:
         asked = ["--url", url, "--mode", mode, "--prompt", prompt, *extra]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         # litellm would fetch a list of prices.
         environment["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `outcome` or `kill`
         self._process = subprocess.Popen(
-            [*command_of(client), *asked],
+            [*command, *asked],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Literal, NamedTuple
 
 from tests.acceptance.catalogue import Client
+from tests.acceptance.environments import command_of
 from tests.acceptance.faults import Fault
 from tests.acceptance.known_exceptions import KNOWN_EXCEPTIONS
 from tests.acceptance.rule import Seen, complaint
@@ -69,7 +70,7 @@ def run_matrix(clients: Sequence[Client], faults: Sequence[Fault], jobs: int) ->
 def run_cell(client: Client, fault: Fault, mode: str) -> Cell:
     """Run one cell with a daemon of its own."""
     try:
-        seen = fault.scene(fault.setting, client, mode)
+        seen = fault.scene(fault.setting, command_of(client), mode)
     except AssertionError as exc:  # the daemon did not do what the scene needs
         seen = Seen({"outcome": "could not be asked: " + " ".join(str(exc)[-500:].split()), "seconds": 0.0}, 0)
     wrong = complaint(fault.expected, seen, fault.answer)

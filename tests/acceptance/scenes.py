@@ -4,7 +4,7 @@ import os
 import secrets
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 
 import httpx2
 
-from tests.acceptance.catalogue import Client
 from tests.acceptance.client_process import ClientProcess
 from tests.acceptance.rule import Seen
 from tests.end_to_end.service import Service, fault_environment, wait_until
@@ -32,52 +31,52 @@ class Setting(NamedTuple):
 
 
 class Scene(Protocol):
-    """Runs one cell of the matrix."""
+    """Runs one cell of the matrix; `command` starts the client."""
 
-    def __call__(self, setting: Setting, client: Client, mode: str) -> Seen: ...
+    def __call__(self, setting: Setting, command: Sequence[str], mode: str) -> Seen: ...
 
 
-def ask_when_ready(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_when_ready(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """The group serves when the client asks; what breaks is in the engine's script."""
     with _daemon(setting) as daemon:
         daemon.wait_ready()
-        return _seen(daemon, _ask(daemon, setting, client, mode))
+        return _seen(daemon, _ask(daemon, setting, command, mode))
 
 
-def ask_while_loading(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_while_loading(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """The daemon has just begun to load the model."""
     with _daemon(setting) as daemon:
-        return _seen(daemon, _ask(daemon, setting, client, mode))
+        return _seen(daemon, _ask(daemon, setting, command, mode))
 
 
-def ask_when_full(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_when_full(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """Another client has the only place, and keeps it."""
     with _daemon(setting) as daemon, httpx2.Client(timeout=60) as other:
         daemon.wait_ready()
         body = {"model": "tiny", "prompt": "stay", "stream": True, "ignore_eos": True}
         with other.stream("POST", daemon.url + "/v1/completions", json=body) as occupying:
             assert occupying.status_code == 200
-            return _seen(daemon, _ask(daemon, setting, client, mode))
+            return _seen(daemon, _ask(daemon, setting, command, mode))
 
 
-def ask_and_kill_after_the_finish(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_and_kill_after_the_finish(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """A rank is killed as soon as the task has had its last event."""
     with _daemon(setting) as daemon, ThreadPoolExecutor(1) as pool:
         daemon.wait_ready()
         _, pid = daemon.pids()
-        asked = pool.submit(_ask, daemon, setting, client, mode)
+        asked = pool.submit(_ask, daemon, setting, command, mode)
         wait_until(lambda: asked.done() or _finished(daemon) > 0, "the task is finished")
         os.kill(pid, signal.SIGKILL)
         return _seen(daemon, asked.result())
 
 
-def ask_with_another_key(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_with_another_key(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """The daemon wants a key that the client does not have."""
     with _daemon(setting, RINGWARDEN_API_KEY=secrets.token_hex()) as daemon:
-        return Seen(_ask(daemon, setting, client, mode), 0)
+        return Seen(_ask(daemon, setting, command, mode), 0)
 
 
-def ask_across_a_restart(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_across_a_restart(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """The daemon is killed while it answers, and started again on the same port."""
     with tempfile.TemporaryDirectory(prefix="rw-") as name, ThreadPoolExecutor(1) as pool:
         folder = Path(name)
@@ -85,7 +84,7 @@ def ask_across_a_restart(setting: Setting, client: Client, mode: str) -> Seen:
         try:
             first.wait_ready()
             url = first.url
-            asking = ClientProcess(client, url, mode, setting.prompt, setting.client_arguments)
+            asking = ClientProcess(command, url, mode, setting.prompt, setting.client_arguments)
             _until_answering(first, asking, mode)
         finally:
             first.process.kill()
@@ -100,11 +99,11 @@ def ask_across_a_restart(setting: Setting, client: Client, mode: str) -> Seen:
             second.stop()
 
 
-def ask_and_leave(setting: Setting, client: Client, mode: str) -> Seen:
+def ask_and_leave(setting: Setting, command: Sequence[str], mode: str) -> Seen:
     """The client is killed while it is answered: its task has to end. `finished_tasks` are those that did not."""
     with _daemon(setting) as daemon:
         daemon.wait_ready()
-        asking = ClientProcess(client, daemon.url, mode, setting.prompt, setting.client_arguments)
+        asking = ClientProcess(command, daemon.url, mode, setting.prompt, setting.client_arguments)
         _until_answering(daemon, asking, mode)
         asking.kill()
         try:
@@ -122,8 +121,8 @@ def _until_answering(daemon: Service, asking: ClientProcess, mode: str) -> None:
         asking.until_begun()
 
 
-def _ask(daemon: Service, setting: Setting, client: Client, mode: str) -> Mapping[str, Any]:
-    return ClientProcess(client, daemon.url, mode, setting.prompt, setting.client_arguments).outcome()
+def _ask(daemon: Service, setting: Setting, command: Sequence[str], mode: str) -> Mapping[str, Any]:
+    return ClientProcess(command, daemon.url, mode, setting.prompt, setting.client_arguments).outcome()
 
 
 def _finished(daemon: Service) -> int:
