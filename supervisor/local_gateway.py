@@ -178,6 +178,7 @@ class LocalGateway:
         except ObserverFailed as exc:
             raise Refusal(RefusalCode.TASK_FAILED, f"The request was not started: {exc}.") from exc
         request.task_id = stream.task_id
+        self._group.tasks.statistics.waited_since(stream.task_id, request.received_at)
         return stream
 
     def _check_model(self, model: str) -> None:

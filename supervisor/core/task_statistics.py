@@ -1,9 +1,9 @@
 """What tasks cost: how long each waits and computes, how fast tokens come. One machine, fed by every task event.
 
-The theory. A task waits from `opened` until it was accepted and has a place among those that are computed together; it
-prefills until its first token, and decodes until its last. A runner does not say who has a place: it takes tasks in the
-order in which it accepted them, so that there is one as soon as fewer than `max_concurrent_tasks` compute; and news of
-a task's own work is proof that it has one. What a task did not reach is None.
+The theory. A task waits from when its request came until it was accepted and has a place among those that are computed
+together; it prefills until its first token, and decodes until its last. A runner does not say who has a place: it takes
+tasks in the order in which it accepted them, so that there is one as soon as fewer than `max_concurrent_tasks` compute;
+and news of a task's own work is proof that it has one. What a task did not reach is None.
 
 A token must cost nearly nothing: `_token` is a lookup, a few sums and two appends.
 """
@@ -105,6 +105,12 @@ class TaskStatistics:
     def opened(self, task_id: str, now: float) -> None:
         """A task is given to the runners."""
         self._open[task_id] = _OpenTask(now)
+
+    def waited_since(self, task_id: str, at: float) -> None:
+        """Its request came earlier than that: it waited for the group. To be told before anything else about it."""
+        task = self._open.get(task_id)
+        if task is not None:
+            task.opened_at = min(task.opened_at, at)
 
     def withdrawn(self, task_id: str, now: float) -> None:
         """It could not be given to them: it never was."""

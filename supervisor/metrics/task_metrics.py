@@ -33,16 +33,14 @@ def task_metrics(statistics: TaskStatistics, figures: ServiceFigures) -> Iterato
 
 
 def _durations(statistics: TaskStatistics) -> Iterator[Metric]:
-    yield histogram(
-        "time_to_first_token_seconds", "From giving a request to a runner to its first token.", statistics.first_token_s
-    )
+    yield histogram("time_to_first_token_seconds", "From a request to its first token.", statistics.first_token_s)
     yield histogram("inter_token_latency_seconds", "Between two tokens of a request.", statistics.inter_token_s)
     yield histogram(
         "request_time_per_output_token_seconds",
         "The mean time between two tokens of one request.",
         statistics.mean_inter_token_s,
     )
-    yield histogram("e2e_request_latency_seconds", "From giving a request to a runner to its end.", statistics.total_s)
-    yield histogram("request_queue_time_seconds", "Until a request has a place.", statistics.queue_s)
+    yield histogram("e2e_request_latency_seconds", "From a request to its end.", statistics.total_s)
+    yield histogram("request_queue_time_seconds", "From a request until it has a place.", statistics.queue_s)
     yield histogram("request_prefill_time_seconds", "From there to its first token.", statistics.prefill_s)
     yield histogram("request_decode_time_seconds", "From its first token to its last.", statistics.decode_s)

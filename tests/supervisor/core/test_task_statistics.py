@@ -65,6 +65,16 @@ def test_who_only_asked_for_a_count_is_no_finished_task():
     assert statistics.figures(3.0).finished == 1
 
 
+def test_who_waits_for_the_group_waits():
+    statistics = TaskStatistics(max_concurrent_tasks=1)
+    statistics.opened("a", 10.0)
+    statistics.waited_since("a", 4.0)
+    statistics.observe(TaskAccepted("a", 1), 10.5)
+    statistics.observe(TokenChunk("a", 0, 7, "x"), 11.0)
+    assert statistics.queue_s.sum == pytest.approx(6.5)
+    assert statistics.first_token_s.sum == pytest.approx(7.0)
+
+
 def test_a_place_goes_to_who_waits_longest():
     statistics = TaskStatistics(max_concurrent_tasks=1)
     for at, name in enumerate("abc"):
