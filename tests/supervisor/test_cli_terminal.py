@@ -1,6 +1,8 @@
 """`up` and `top` as a person at a terminal meets them: drawn, resized, quit, interrupted."""
 
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import msgspec
 
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from tests.supervisor.canned_daemon import INCIDENT
-from tests.support.terminal import on_a_terminal
+from tests.support.terminal import Terminal, on_a_terminal
 from tests.transports.http.scripted_gateway import ScriptedGateway
 from tests.transports.http.serving import serving
 from transports.live import IncidentSeen
 
+ROOT = Path(__file__).parents[2]
 ENGINE = "--engine=tests.faults.scripted:ScriptedEngine"
 
 
@@ -59,6 +62,37 @@ def test_a_start_that_cannot_succeed_shows_its_one_sentence(tmp_path: Path):
         assert "\x1b" not in terminal.raw, "NO_COLOR means plain lines"
         terminal.press("\x03")
         assert terminal.wait() == 0
+
+
+_DOWNLOAD = """
+import sys, time
+from supervisor.cli.start_screen import start_display
+
+with start_display() as display:
+    for done in range(0, 50_000_000, 1_000_000):
+        display.download("owner/model", done, 200_000_000)
+        if done == 10_000_000:
+            print("a line of the log", file=sys.stderr)
+        time.sleep(0.01)
+    print("waiting", file=sys.stderr)
+    time.sleep(60)
+"""
+
+
+def test_a_download_is_a_bar_that_an_interrupt_takes_away():
+    variables = {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    terminal = Terminal([sys.executable, "-c", _DOWNLOAD], variables, columns=90, lines=20)
+    try:
+        terminal.wait_for("waiting")
+        terminal.wait_for("MB/200.0 MB")
+        assert "Downloading owner/model" in terminal.text
+        assert [line for line in visual_lines(terminal.raw) if line.strip() == "a line of the log"]
+        terminal.press("\x03")
+        assert terminal.wait() == -signal.SIGINT
+        assert terminal.is_sane()
+        assert "KeyboardInterrupt" in terminal.raw[terminal.raw.rfind("Downloading") :]
+    finally:
+        terminal.close()
 
 
 def test_top_draws_resizes_follows_and_quits(tmp_path: Path):
