@@ -12,7 +12,8 @@ from diagnostics.incident import Incident
 from supervisor.cluster.bus_line import BusLine
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
 from supervisor.cluster.line import Line
-from supervisor.cluster.own_node import OWN_NODE, OwnNode
+from supervisor.cluster.node_names import OWN_NODE
+from supervisor.cluster.own_node import OwnNode
 from supervisor.cluster.roster import Roster
 from supervisor.core.compatibility import compare
 from supervisor.core.head_epoch import HeadIdentity, overtaken

@@ -15,8 +15,9 @@ from supervisor.cluster.head_announcement import announce_head
 from supervisor.cluster.head_identity import next_identity
 from supervisor.cluster.inventory import read_facts
 from supervisor.cluster.key_store import HEAD, KeyStore
+from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE, named_nodes
 from supervisor.cluster.node_views import node_views
-from supervisor.cluster.own_node import OWN_NODE, OwnNode
+from supervisor.cluster.own_node import OwnNode
 from supervisor.cluster.roster import Roster
 from supervisor.cluster.takeover import Takeover
 from supervisor.core.adoption import Plan
@@ -45,7 +46,6 @@ from supervisor.tracing.setup import check_tracing
 from transports.cluster.bus_limits import BusLimits
 from transports.http.listening import listen
 
-AUTOMATIC = "auto"
 _GENERATIONS_READ = 100
 
 
@@ -177,11 +177,6 @@ def _own_node(  # noqa: PLR0917 - as many as there are parts
     )
     head.add_own_node(own)
     return own
-
-
-def named_nodes(nodes: str) -> tuple[str, ...]:
-    """The names in `--nodes a,b,c`."""
-    return tuple(name.strip() for name in nodes.split(",") if name.strip())
 
 
 def _last_generation(state: StateDirectory) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from supervisor.cluster.node_names import OWN_NODE
 from supervisor.cluster.node_ranks import NodeOutput, NodeRanks
 from supervisor.cluster.node_requests import NodeRequests
 from supervisor.cluster.prepared_models import PreparedModels
@@ -18,8 +19,6 @@ from transports.cluster.requests import (
     RankObserved,
     RanksObserved,
 )
-
-OWN_NODE = "head"
 
 
 class OwnNode:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.cluster.head_daemon import AUTOMATIC, named_nodes
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
-from supervisor.cluster.own_node import OWN_NODE
+from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE, named_nodes
 from supervisor.doctor.finding import Finding, failed, ok, skipped, warning
 from supervisor.exit_code import ExitCode
 from supervisor.settings import Settings

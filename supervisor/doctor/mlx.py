@@ -138,7 +138,7 @@ def _broken(
     told = tried.diagnosis(system)
     lines = tried.stood_at or (told.evidence or tried.stderr.tail)[-_MAX_TAIL_LINES:]
     evidence = [*before, f"a child that tried {doing} {tried.end_in_words(system)}", *lines]
-    diagnosis = f"{told.message[:1].upper()}{told.message[1:]} ({told.cause}, {told.confidence})."
+    diagnosis = f"The child {told.message.rstrip('.')} ({told.cause}, {told.confidence})."
     return failed(check, evidence, diagnosis, remedy, ExitCode.UNAVAILABLE)
 
 

@@ -26,6 +26,8 @@ _LAST_CHANCE_S = 5.0
 _STOOD_STILL = re.compile(rb"^Timeout \(\d+:\d\d:\d\d", re.MULTILINE)
 """How faulthandler begins the stacks of a process that it ends (CPython Modules/faulthandler.c)."""
 
+_STACK = "(most recent call first):"
+
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     """One line of `runner.self_check`: a step that worked, and what it found."""
@@ -44,8 +46,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
 class Attempt(msgspec.Struct, frozen=True):
     """What came of one child. `exit_status` is None for one that had to be killed, or never started.
 
-    `stood_still` means that it did not end within its deadline, and `stood_at` is where it then was, the innermost
-    frame first; `problem` means that it could not be started at all.
+    `stood_still` means that it did not end within its deadline; `stood_at` is where it was then, or as it crashed, the
+    innermost frame first; `problem` means that it could not be started at all.
     """
 
     steps: Mapping[str, Step]
@@ -130,12 +132,15 @@ async def attempt(
 
 
 def _frames(stderr: bytes) -> tuple[str, ...]:
-    """The frames of the first stack that faulthandler wrote at the deadline, without those of the import machinery."""
-    found = _STOOD_STILL.search(stderr)
-    if found is None:
-        return ()
-    text = stderr[found.start() :].decode("utf-8", "replace")
-    frames = [line.strip() for line in text.splitlines() if line.startswith("  File ")]
+    """Where faulthandler says that the process stood, at its deadline or as it crashed: the innermost frames first.
+
+    Of several threads, the one that crashed counts, else the one that makes the check.
+    """
+    text = stderr.decode("utf-8", "replace")
+    stacks = [stack for stack in text.split("\n\n") if _STACK in stack]
+    told = [stack for stack in stacks if stack.lstrip().startswith("Current thread")]
+    told = told or [stack for stack in stacks if "self_check.py" in stack] or stacks
+    frames = [line.strip() for line in told[0].splitlines() if line.startswith("  File ")] if told else []
     return tuple(frame for frame in frames if "<frozen importlib" not in frame)[:_MAX_FRAMES]
 
 

@@ -55,6 +55,7 @@ def test_an_mlx_that_aborts_ends_only_its_child(tmp_path: Path):
     assert found["mlx"].state is CheckState.FAILED
     assert any("was killed by SIGABRT" in line for line in found["mlx"].evidence)
     assert "abort_other" in found["mlx"].diagnosis
+    assert any("core.py" in line for line in found["mlx"].evidence)
 
 
 def test_an_mlx_that_hangs_is_ended_at_its_deadline_and_tells_where_it_stood(tmp_path: Path):
