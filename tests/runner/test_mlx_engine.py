@@ -63,6 +63,14 @@ def test_one_task_streams_tokens_in_order(group: Group) -> None:
     assert group.leader.of(TaskAccepted, name)[0].prompt_tokens == end.prompt_tokens
 
 
+def test_tools_that_the_template_does_not_show_are_refused(group: Group) -> None:
+    name = task_id()
+    group.start(name, ChatPrompt(({"role": "user", "content": "hi"},), ({"type": "function"},)), greedy(1))
+    group.finish(name)
+    (end,) = group.leader.terminals(name)
+    assert (end.code, end.parameter) == (RejectionCode.INVALID_REQUEST, "tools")
+
+
 def test_a_prompt_is_counted_without_an_answer(group: Group) -> None:
     asked = chat(("system", "Be brief."), ("user", PROMPT))
     name, counted = task_id(), task_id()
