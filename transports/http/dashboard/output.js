@@ -11,7 +11,7 @@ export class OutputPanel {
   #task = el("input", { id: "task", type: "search", placeholder: "any", spellcheck: "false", autocomplete: "off", list: "tasks" });
   #tasks = el("datalist", { id: "tasks" });
   #pause = el("button", { class: "small", "aria-pressed": "false", onclick: () => this.#toggle() }, "Pause");
-  #log = el("ol", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Output of the ranks" });
+  #log = el("div", { class: "log", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Output of the ranks" });
   #quiet = el("p", { class: "quiet" });
   #rank = null;
   #frozen = null;
@@ -47,11 +47,11 @@ export class OutputPanel {
       (wanted === "" || line.tasks.some((task) => task.includes(wanted)));
     const shown = state.lines.filter(fits).slice(-MAX_SHOWN);
     const follows = this.#log.hidden || this.#log.scrollTop + this.#log.clientHeight >= this.#log.scrollHeight - 24;
+    this.#log.hidden = shown.length === 0;
     keep(this.#log, shown, (line) => line.number, lineRow, () => {});
     if (follows && this.#frozen === null) this.#log.scrollTop = this.#log.scrollHeight;
     const held = this.#frozen === null ? 0 : state.linesSeen - this.#frozen;
     say(this.#pause, this.#frozen === null ? "Pause" : held > 0 ? `Go on (${held} new)` : "Go on");
-    this.#log.hidden = shown.length === 0;
     say(this.#quiet, shown.length > 0 ? "" : state.lines.length === 0 ? "Nothing was written yet." : "No line fits these filters.");
     const known = [...new Set(state.lines.slice(-500).flatMap((line) => line.tasks))].slice(-20);
     keep(this.#tasks, known.map((task) => ({ task })), ({ task }) => task, ({ task }) => el("option", { value: task }), () => {});
@@ -70,11 +70,11 @@ export class OutputPanel {
 }
 
 function lineRow(line) {
-  if (line.note) return el("li", { class: "note" }, el("time", {}, clock(line.at, { exact: true })), line.text);
+  if (line.note) return el("div", { class: "line note" }, el("time", {}, clock(line.at, { exact: true })), line.text);
   const [task] = line.tasks;
   const whose = task === undefined ? null : el("span", { class: "task", title: line.tasks.join(", ") },
     line.attribution === "shared" ? `one of ${line.tasks.length}` : task);
-  return el("li", { "data-stream": line.stream },
+  return el("div", { class: "line", "data-stream": line.stream },
     el("time", {}, clock(line.at, { exact: true })),
     el("span", { class: "of", title: line.stream }, String(line.rank)), whose,
     el("span", { class: "text" }, plain(line.text)));
