@@ -63,6 +63,18 @@ def test_whole_answers(server: Serving, path: str, request_body: Any, text: Any)
     assert body["eval_count"] == 2
 
 
+@pytest.mark.parametrize("request_body", [{"model": MODEL}, {"model": MODEL, "stream": False, "prompt": ""}])
+@pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
+def test_a_request_without_a_prompt_waits_for_the_model(
+    server: Serving, gateway: ScriptedGateway, path: str, request_body: Any
+) -> None:
+    gateway.script = play(accepted(1), finished(0, reason="length"))
+    response = httpx2.post(server.url + path, json={**request_body, "messages": []})
+    (line,) = response.iter_lines()
+    assert (json.loads(line)["done"], json.loads(line)["done_reason"]) == (True, "load")
+    assert gateway.submissions[0].sampling.max_tokens == 0
+
+
 def test_generate_streams(server: Serving) -> None:
     lines = lines_of(httpx2.post(f"{server.url}/api/generate", json=GENERATE))
     assert [line["response"] for line in lines] == ["Hello", " world", ""]
@@ -111,7 +123,7 @@ def test_a_failure_in_a_stream_is_a_last_line_with_error(
     lines = lines_of(httpx2.post(server.url + path, json=request_body))
     assert [line["done"] for line in lines] == [False, False]
     last = lines[-1]
-    assert last["error"] == f"{INCIDENT.message} {INCIDENT.next_step}"
+    assert last["error"].startswith(f"{INCIDENT.message} {INCIDENT.next_step} (request ")
     assert (last["code"], last["incident_id"], last["rank"], last["tokens_emitted"]) == (
         "runner_crashed",
         "inc-7",
@@ -126,7 +138,7 @@ def test_a_failure_before_the_first_token_has_a_status(server: Serving, gateway:
     gateway.script = play(failed(0))
     response = httpx2.post(f"{server.url}/api/chat", json={**CHAT, "stream": stream})
     assert response.status_code == 500
-    assert response.json()["error"] == f"{INCIDENT.message} {INCIDENT.next_step}"
+    assert response.json()["error"].startswith(f"{INCIDENT.message} {INCIDENT.next_step} (request ")
     assert response.json()["code"] == "runner_crashed"
 
 
@@ -139,7 +151,7 @@ def test_a_failure_of_a_whole_answer_has_a_status(server: Serving, gateway: Scri
 @pytest.mark.parametrize(
     ("surface", "body", "param"),
     [
-        (OllamaChatSurface(), {**CHAT, "messages": []}, "messages"),
+        (OllamaChatSurface(), {**CHAT, "messages": [], "keep_alive": 0}, "keep_alive"),
         (OllamaChatSurface(), {**CHAT, "messages": [{"role": "assistant", "content": "Then"}]}, "messages"),
         (OllamaChatSurface(), {**CHAT, "messages": [{"role": "critic", "content": "x"}]}, "messages[0].role"),
         (
@@ -153,7 +165,8 @@ def test_a_failure_of_a_whole_answer_has_a_status(server: Serving, gateway: Scri
         (OllamaGenerateSurface(), {**GENERATE, "raw": True, "think": True}, "think"),
         (OllamaChatSurface(), {**CHAT, "options": {"temperature": -1}}, "options.temperature"),
         (OllamaChatSurface(), {**CHAT, "options": {"num_predict": -3}}, "options.num_predict"),
-        (OllamaGenerateSurface(), {"model": MODEL}, "prompt"),
+        (OllamaGenerateSurface(), {"model": MODEL, "keep_alive": "0s"}, "keep_alive"),
+        (OllamaGenerateSurface(), {"model": ""}, "model"),
         (OllamaGenerateSurface(), {"prompt": "hi"}, "model"),
         (OllamaGenerateSurface(), {**GENERATE, "suffix": "x"}, "suffix"),
         (OllamaGenerateSurface(), {**GENERATE, "context": [1]}, "context"),

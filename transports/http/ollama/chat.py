@@ -8,7 +8,7 @@ import msgspec
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.ollama.lines import MEDIA_TYPE, AnswerShape, LineWriter, whole_object
 from transports.http.ollama.messages import Message, template_messages
-from transports.http.ollama.request import OllamaFields, generation_of, thinking_of
+from transports.http.ollama.request import OllamaFields, generation_of, loading_of, thinking_of
 from transports.http.request_body import check_free_form, decode_body
 from transports.http.turns import checked_conversation
 from transports.messages import ChatPrompt, ToolCallChunk
@@ -32,6 +32,8 @@ class OllamaChatSurface:
     def parse(self, body: bytes) -> Generation:
         """Read and check a request; see `Surface.parse`."""
         request = decode_body(self._decoder, body)
+        if not request.messages:
+            return loading_of(request)
         check_free_form("tools", request.tools or [])
         prompt = ChatPrompt(
             messages=checked_conversation("messages", template_messages(request.messages)),

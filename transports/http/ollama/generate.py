@@ -8,7 +8,7 @@ import msgspec
 from transports.http.errors import internal_error, invalid_request
 from transports.http.generation import AnswerIdentity, Generation, StreamWriter, WholeAnswer
 from transports.http.ollama.lines import MEDIA_TYPE, AnswerShape, LineWriter, whole_object
-from transports.http.ollama.request import OllamaFields, generation_of, thinking_of
+from transports.http.ollama.request import OllamaFields, generation_of, loading_of, thinking_of
 from transports.http.request_body import decode_body, refuse_unsupported
 from transports.messages import ChatPrompt, Prompt, TextPrompt, ToolCallChunk
 
@@ -44,7 +44,7 @@ class OllamaGenerateSurface:
                 "images": request.images,
             }
         )
-        return generation_of(request, _prompt_of(request))
+        return generation_of(request, _prompt_of(request)) if request.prompt else loading_of(request)
 
     def stream_writer(self, identity: AnswerIdentity) -> StreamWriter:
         """Return the writer of one streamed answer."""
@@ -56,8 +56,6 @@ class OllamaGenerateSurface:
 
 
 def _prompt_of(request: GenerateRequest) -> Prompt:
-    if not request.prompt:
-        raise invalid_request("prompt", "`prompt` is empty; models are always loaded here. Send text.")
     if request.raw:
         if request.think is not None:
             raise invalid_request("think", "`think` is for the chat template, which `raw` keeps out. Leave one out.")

@@ -83,6 +83,8 @@ def whole_object(identity: AnswerIdentity, shape: AnswerShape, answer: WholeAnsw
 
 def _last_object(identity: AnswerIdentity, members: dict[str, Any], finished: TaskFinished) -> bytes:
     durations = identity.timing.durations()
+    if identity.sampling.max_tokens == 0:
+        return encode_line({**_start_of(identity), **members, "done": True, "done_reason": "load"})
     return encode_line(
         {
             **_start_of(identity),

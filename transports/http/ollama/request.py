@@ -9,7 +9,7 @@ from transports.http.errors import invalid_request
 from transports.http.generation import Generation
 from transports.http.request_body import refuse_unsupported
 from transports.http.thinking import thinking_arguments
-from transports.messages import Prompt, SamplingParameters
+from transports.messages import Prompt, SamplingParameters, TokenPrompt
 
 _EFFORTS = ("low", "medium", "high")
 _TAG = ":latest"  # What Ollama's clients add to a name that has no tag.
@@ -38,6 +38,7 @@ class OllamaFields(msgspec.Struct, kw_only=True):
     options: Options | None = None
     format: Any = None
     think: bool | str | None = None
+    keep_alive: Any = None
     logprobs: bool | None = None
 
 
@@ -71,6 +72,24 @@ def generation_of(fields: OllamaFields, prompt: Prompt) -> Generation:
         model=model_name_of(fields.model),
         prompt=prompt,
         sampling=_sampling_of(fields.options or Options()),
+        stream=fields.stream is not False,
+        include_usage=True,
+    )
+
+
+def loading_of(fields: OllamaFields) -> Generation:
+    """Return what asks for no answer, only for a model that is there: Ollama's clients send it before all else.
+
+    Raises:
+        ApiError: 400 naming the field at fault, also for what would unload the model.
+    """
+    rules.check_model(fields.model)
+    if fields.keep_alive in (0, "0", "0s"):
+        raise invalid_request("keep_alive", "`keep_alive` is 0, but models are not unloaded here. Leave it out.")
+    return Generation(
+        model=model_name_of(fields.model),
+        prompt=TokenPrompt((0,)),
+        sampling=SamplingParameters(max_tokens=0),
         stream=fields.stream is not False,
         include_usage=True,
     )
