@@ -28,12 +28,12 @@ OUT_OF_MEMORY = (
     "failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"
 )
 # Groups that die again and again must be started again and again, or the second answer would be that of another fault.
-_RESTARTS = {"restart_intensity": 100, "backoff_first_s": 0.05, "backoff_cap_s": 0.1}
+_RESTARTS = {"restart_intensity": 1000, "backoff_first_s": 0.05, "backoff_cap_s": 0.1}
 _SHORT_STALLS = {"stall_timeout_s": 1.5, "stall_floor_s": 1}
 
 
 class Fault(NamedTuple):
-    """One column of the matrix."""
+    """One column of the matrix. `is_shared`: its daemon outlives it as it was, so that one does for all clients."""
 
     name: str
     about: str
@@ -41,24 +41,25 @@ class Fault(NamedTuple):
     scene: Scene = ask_when_ready
     settings: dict[str, float] = {}  # noqa: RUF012 - never changed
     faults: tuple[dict[str, Any], ...] = ()
+    armed: tuple[dict[str, Any], ...] = ()
     script: dict[str, Any] = {}  # noqa: RUF012 - never changed
     engine: str = SCRIPTED_ENGINE
     prompt: str = "tell me about rings"
     client_arguments: tuple[str, ...] = ()
     answer: str = ANSWER
+    is_shared: bool = True
 
     @property
     def setting(self) -> Setting:
         """What its scene needs."""
         script = {"answer_tokens": ANSWER_TOKENS, "token_interval_s": 0.02, **self.script}
         settings = {**_RESTARTS, **self.settings}
-        return Setting(self.engine, settings, script, self.faults, self.prompt, self.client_arguments)
+        return Setting(self.engine, settings, script, self.faults, self.armed, self.prompt, self.client_arguments)
 
 
-def _at_step(rank: int, step: int, action: str = "sigkill", *, again: bool = False, **more: Any) -> dict[str, Any]:
+def _at_step(rank: int, step: int, action: str = "sigkill", **more: Any) -> dict[str, Any]:
     """Engine step 0 reads the prompt, the next ones make one token each, the one after them ends the answer."""
-    generation = None if again else 1
-    return {"rank": rank, "at": "step", "step": step, "action": action, "generation": generation, **more}
+    return {"rank": rank, "at": "step", "step": step, "action": action, **more}
 
 
 def _killed(rank: int) -> Expected:
@@ -77,24 +78,25 @@ FAULTS = (
         "rank 0 is killed while it reads the request; the next generation is fine",
         _killed(0),
         faults=({"rank": 0, "at": "prepare", "action": "sigkill"},),
+        is_shared=False,
     ),
     Fault(
         "killed-before-first-token",
         "rank 1 is killed in prefill; the next generation is fine",
         _killed(1),
-        faults=(_at_step(1, 0),),
+        armed=(_at_step(1, 0),),
     ),
     Fault(
         "killed-mid-stream",
         "rank 1 is killed after ten tokens; the next generation is fine",
         _killed(1),
-        faults=(_at_step(1, 11),),
+        armed=(_at_step(1, 11),),
     ),
     Fault(
         "killed-after-last-token",
         "rank 0 is killed between the last token and the finish; the next generation is fine",
         _killed(0),
-        faults=(_at_step(0, ANSWER_TOKENS + 1),),
+        armed=(_at_step(0, ANSWER_TOKENS + 1),),
     ),
     Fault(
         "killed-after-finish",
@@ -106,21 +108,21 @@ FAULTS = (
         "out-of-memory",
         "rank 1 runs out of GPU memory after ten tokens, in every generation",
         Expected("error", ("Rank 1 ", "memory"), code="runner_crashed", cause="metal_out_of_memory"),
-        faults=(_at_step(1, 11, "sigabrt", again=True, line=OUT_OF_MEMORY),),
+        faults=(_at_step(1, 11, "sigabrt", generation=None, line=OUT_OF_MEMORY),),
     ),
     Fault(
         "hang-in-prefill",
         "rank 1 stands still in prefill, in every generation",
         Expected("error", ("Rank 1 ", "prefill"), code="prefill_timeout", cause="stalled"),
         settings=_SHORT_STALLS,
-        faults=(_at_step(1, 0, "hang", again=True),),
+        faults=(_at_step(1, 0, "hang", generation=None),),
     ),
     Fault(
         "hang-in-decode",
         "rank 1 stands still after ten tokens, in every generation",
         Expected("error", ("Rank 1 ", "decode"), code="decode_stalled", cause="stalled"),
         settings=_SHORT_STALLS,
-        faults=(_at_step(1, 11, "hang", again=True),),
+        faults=(_at_step(1, 11, "hang", generation=None),),
     ),
     Fault(
         "queue-full",
@@ -128,15 +130,15 @@ FAULTS = (
         Expected("error", ("requests are in flight or waiting",), code="queue_full"),
         ask_when_full,
         settings={"max_concurrent_tasks": 1, "max_queued_tasks": 0},
-        script={"token_interval_s": 0.1},
+        script={"token_interval_s": 0.25},
     ),
     Fault(
         "model-loading",
-        "the daemon has begun to load the model, which takes a minute",
+        "the daemon has begun to load the model, which takes very long",
         Expected("error", ("still loading",), code="model_loading"),
         ask_while_loading,
         settings={"admission_wait_s": 0.2},
-        script={"layer_interval_s": 15.0},
+        script={"layer_interval_s": 110.0},
     ),
     Fault(
         "model-loaded-meanwhile",
@@ -144,6 +146,7 @@ FAULTS = (
         Expected("answer"),
         ask_while_loading,
         script={"layer_interval_s": 0.5},
+        is_shared=False,
     ),
     Fault(
         "head-restarted",
@@ -151,6 +154,7 @@ FAULTS = (
         Expected("either", request_id="never"),
         ask_across_a_restart,
         script={"token_interval_s": 0.06},
+        is_shared=False,
     ),
     Fault(
         "bad-request",
@@ -205,6 +209,7 @@ FAULTS = (
         prompt="What is Ringwarden?",
         client_arguments=("--temperature", "0"),
         answer=MLX_ANSWER,
+        is_shared=False,
     ),
 )
 

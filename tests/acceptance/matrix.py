@@ -1,7 +1,8 @@
 """The matrix: each client meets each fault, streamed and whole, and every cell is judged by the one rule."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple
 
 from tests.acceptance.catalogue import Client
@@ -11,6 +12,7 @@ from tests.acceptance.known_exceptions import KNOWN_EXCEPTIONS
 from tests.acceptance.rule import Seen, complaint
 
 MODES = ("stream", "whole")
+Place = tuple[Client, str]
 
 
 class Cell(NamedTuple):
@@ -54,25 +56,40 @@ class Cell(NamedTuple):
 
 
 def run_matrix(clients: Sequence[Client], faults: Sequence[Fault], jobs: int) -> Iterator[Cell]:
-    """Run all cells, `jobs` at a time, and give each when it is done."""
+    """Run all cells, `jobs` daemons at a time, and give each cell when it is done."""
+    batches: list[tuple[Fault, list[Place]]] = []
+    for fault in faults:
+        places = [(client, mode) for client in clients for mode in MODES]
+        batches += [(fault, places)] if fault.is_shared else [(fault, [place]) for place in places]
+    done: SimpleQueue[Cell] = SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool:
-        running = [
-            pool.submit(run_cell, client, fault, mode) for fault in faults for client in clients for mode in MODES
-        ]
+        running = [pool.submit(_run_batch, fault, places, done.put) for fault, places in batches]
         try:
-            for done in as_completed(running):
-                yield done.result()
+            for _ in range(len(clients) * len(faults) * len(MODES)):
+                yield done.get()
         finally:
             for one in running:
                 one.cancel()
 
 
-def run_cell(client: Client, fault: Fault, mode: str) -> Cell:
-    """Run one cell with a daemon of its own."""
+def _run_batch(fault: Fault, places: Sequence[Place], put: Callable[[Cell], None]) -> None:
+    """Run some cells of one fault with one daemon."""
+    remaining = list(places)
     try:
-        seen = fault.scene(fault.setting, command_of(client), mode)
-    except AssertionError as exc:  # the daemon did not do what the scene needs
-        seen = Seen({"outcome": "could not be asked: " + " ".join(str(exc)[-500:].split()), "seconds": 0.0}, 0)
+        with fault.scene(fault.setting) as ask:
+            while remaining:
+                client, mode = remaining[0]
+                seen = ask(command_of(client), mode)
+                put(judged(client, fault, mode, seen))
+                remaining.pop(0)
+    except Exception as exc:  # noqa: BLE001 - the daemon did not do what the scene needs: that is the outcome
+        said = " ".join(f"{type(exc).__name__}: {exc}"[-500:].split())
+        for client, mode in remaining:
+            put(judged(client, fault, mode, Seen({"outcome": f"could not be asked: {said}", "seconds": 0.0}, 0)))
+
+
+def judged(client: Client, fault: Fault, mode: str, seen: Seen) -> Cell:
+    """Return the cell for what was seen."""
     wrong = complaint(fault.expected, seen, fault.answer)
     known = KNOWN_EXCEPTIONS.get((client.name, fault.name, mode))
     if known is None:

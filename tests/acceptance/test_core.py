@@ -34,7 +34,8 @@ def _cells() -> list[object]:
 
 @pytest.mark.parametrize(("fault", "mode"), _cells())
 def test_a_failed_request_never_returns_normally(fault: Fault, mode: str) -> None:
-    seen = fault.scene(fault.setting, COMMAND, mode)
+    with fault.scene(fault.setting) as ask:
+        seen = ask(COMMAND, mode)
     assert complaint(fault.expected, seen, fault.answer) is None, seen
 
 
