@@ -11,7 +11,7 @@ from supervisor.capture.captures import Captures
 from supervisor.core.deadlines import Deadline, Deadlines
 from supervisor.core.pace import Pace
 from supervisor.core.task_queue import TaskQueue
-from supervisor.core.task_statistics import RunnerTaskNews, TaskStatistics
+from supervisor.core.task_statistics import RunnerTaskNews, TaskStatistics, TaskTimes
 from supervisor.observation import ObserverFailed
 from supervisor.observers import TaskObserver
 from supervisor.task_router import RunnerTaskEvent, TaskRouter, TerminalEvent
@@ -98,8 +98,6 @@ class GroupTasks:
     def withdraw(self, task_id: str, error: Exception) -> None:
         """Take back an `open` whose task could not be given to a runner."""
         self.statistics.withdrawn(task_id, time.monotonic())
-        if self._observer is not None:
-            self._observer.on_task_withdrawn(task_id)
         self._deadlines.discard(task_id)
         self._leave_line(task_id)
         self._ended(TaskRejected(task_id, RejectionCode.TASK_FAILED, f"it could not be given to a runner: {error}"))
@@ -209,6 +207,13 @@ class GroupTasks:
         now = time.monotonic()
         times = self.statistics.ended(heard, now)
         self.pace.ended(now)
-        if self._observer is not None and times is not None:
-            self._observer.on_task_end(times, heard)
+        self._tell_end(times, heard)
         return heard
+
+    def _tell_end(self, times: TaskTimes | None, event: TerminalEvent) -> None:
+        if self._observer is None:
+            return
+        if times is None:
+            self._observer.on_task_withdrawn(event.task_id)
+        else:
+            self._observer.on_task_end(times, event)

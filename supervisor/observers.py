@@ -35,7 +35,7 @@ class TaskObserver(Protocol):
         """A task is given to the runners; called in the context of the request that it is for."""
 
     def on_task_withdrawn(self, task_id: str) -> None:
-        """It could not be given to them."""
+        """It could not be given to them, or nothing was computed for it."""
 
     def on_task_end(self, times: TaskTimes, event: TerminalEvent) -> None:
         """It has ended, and whoever waits for it is told next."""

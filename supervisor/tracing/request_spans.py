@@ -81,7 +81,7 @@ class RequestSpans:
         )
 
     def on_task_withdrawn(self, task_id: str) -> None:
-        """No runner could take it."""
+        """It cost nothing."""
         self._tasks.pop(task_id, None)
 
     def on_task_end(self, times: TaskTimes, event: TerminalEvent) -> None:

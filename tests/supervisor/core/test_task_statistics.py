@@ -75,6 +75,16 @@ def test_who_waits_for_the_group_waits():
     assert statistics.first_token_s.sum == pytest.approx(7.0)
 
 
+def test_who_only_wants_a_prompt_counted_was_not_served():
+    statistics = TaskStatistics(max_concurrent_tasks=1)
+    statistics.opened("a", 10.0)
+    statistics.observe(TaskAccepted("a", 900), 10.0)
+    assert statistics.ended(TaskFinished("a", "length", 900, 0), 10.1) is None
+    figures = statistics.figures(11.0)
+    assert (figures.finished, figures.prompt_tokens_total, figures.running) == (0, 0, 0)
+    assert statistics.total_s.sum == 0
+
+
 def test_a_place_goes_to_who_waits_longest():
     statistics = TaskStatistics(max_concurrent_tasks=1)
     for at, name in enumerate("abc"):
