@@ -138,6 +138,8 @@ class Group:
         self._alive.clear()
         if self.state is GroupState.STOPPING:
             return self._stopped_if_empty()
+        if self.state in (GroupState.STOPPED, GroupState.FAILED):
+            return ()
         # Nobody has seen this number, so the next try may have it.
         self.generation -= 1
         self.state = GroupState.DEGRADED

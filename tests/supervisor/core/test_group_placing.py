@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diagnostics.cause import Cause
@@ -163,6 +163,7 @@ INPUTS = st.one_of(
 )
 
 
+@example([Adopt(4, 1), Stop(), CannotPlace(4, "no place"), CannotPlace(4, "no place"), PlaceAgain()])
 @given(st.lists(INPUTS, max_size=40))
 def test_nothing_is_started_beside_a_living_rank_or_after_a_stop(inputs: Sequence[GroupInput]) -> None:
     """Whoever is alive: as many as were placed, until each has died or could not be placed."""
