@@ -65,6 +65,7 @@ def test_a_real_bash_offers_commands_flags_and_ids(tmp_path: Path, shell_environ
     assert offered[1:] == [["incidents"], ["stdout", "stderr"], ["inc-7f3a"], ["req-open"], []]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_the_other_shells_parse_their_script(shell: str, tmp_path: Path, shell_environment: dict[str, str]):
     where = shutil.which(shell)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from tests.supervisor.canned_daemon import INCIDENT
@@ -44,6 +45,7 @@ def test_a_start_on_a_terminal_ends_with_the_address_and_ctrl_c_leaves_it_as_it_
         assert [line for line in visual_lines(terminal.raw) if "group is ready" in line]
 
 
+@pytest.mark.soak
 def test_a_start_that_cannot_succeed_shows_its_one_sentence(tmp_path: Path):
     fault = {
         "action": "raise",
@@ -123,6 +125,7 @@ def test_top_draws_resizes_follows_and_quits(tmp_path: Path):
             assert terminal.is_sane()
 
 
+@pytest.mark.soak
 def test_top_gives_the_terminal_back_when_it_is_interrupted():
     with serving(ScriptedGateway()) as running, on_a_terminal("top", "--url", running.url, NO_COLOR="1") as terminal:
         terminal.wait_for("generation 3")
