@@ -1,4 +1,4 @@
-"""Which markers a model writes, as mlx-lm knows it from the model's tokenizer and chat template."""
+"""Which marks a model writes, as mlx-lm knows it from the model's tokenizer and chat template."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ def scanner_for(tokenizer: Tokenizer, prompt: Prompt, tokens: Sequence[int]) -> 
     """
     if not isinstance(prompt, ChatPrompt):
         return AnswerScanner(PLAIN)
-    answer_format = AnswerFormat(_initial_state(tokenizer, tokens), _markers(tokenizer, calls=bool(prompt.tools)))
+    answer_format = AnswerFormat(_initial_state(tokenizer, tokens), _marks(tokenizer, calls=bool(prompt.tools)))
     if prompt.tools and tokenizer.tool_parser is not None:
         return AnswerScanner(answer_format, tool_parser(tokenizer.tool_parser, prompt.tools))
     return AnswerScanner(answer_format)
@@ -29,7 +29,7 @@ def scanner_for(tokenizer: Tokenizer, prompt: Prompt, tokens: Sequence[int]) -> 
 
 def can_think(tokenizer: Tokenizer) -> bool:
     """Return whether a model marks what it thinks, so that it can be told from its answers."""
-    targets = (target for edges in _markers(tokenizer, calls=False).values() for _, target in edges)
+    targets = (target for edges in _marks(tokenizer, calls=False).values() for _, target in edges)
     return tokenizer.response_initial_state == REASONING or REASONING in targets
 
 
@@ -43,18 +43,18 @@ def _initial_state(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
     return TEXT
 
 
-def _markers(tokenizer: Tokenizer, *, calls: bool) -> Mapping[str, Sequence[tuple[str, str]]]:
+def _marks(tokenizer: Tokenizer, *, calls: bool) -> Mapping[str, Sequence[tuple[str, str]]]:
     """The transitions of mlx-lm's own server; without calls, those that lead to a call are left out."""
-    markers: dict[str, list[tuple[str, str]]] = {}
+    marks: dict[str, list[tuple[str, str]]] = {}
 
-    def add(state: str, marker: str | None, target: str) -> None:
-        if marker and (calls or CALL not in (state, target)):
-            markers.setdefault(state, []).append((marker, target))
+    def add(state: str, mark: str | None, target: str) -> None:
+        if mark and (calls or CALL not in (state, target)):
+            marks.setdefault(state, []).append((mark, target))
 
     for state, edges in tokenizer.response_transitions.items():
-        for marker, target in edges:
-            add(state, marker, target)
-    begins_elsewhere = any(target == CALL for edges in markers.values() for _, target in edges)
+        for mark, target in edges:
+            add(state, mark, target)
+    begins_elsewhere = any(target == CALL for edges in marks.values() for _, target in edges)
     if tokenizer.think_start is not None:
         add(TEXT, tokenizer.think_start, REASONING)
         add(REASONING, tokenizer.think_end, TEXT)
@@ -62,6 +62,6 @@ def _markers(tokenizer: Tokenizer, *, calls: bool) -> Mapping[str, Sequence[tupl
     if not begins_elsewhere:
         add(TEXT, tokenizer.tool_call_start, CALL)
     add(CALL, tokenizer.tool_call_end, TEXT)
-    for marker in tokenizer.structural_markers:
-        add(TEXT, marker, TEXT)
-    return markers
+    for mark in tokenizer.structural_markers:
+        add(TEXT, mark, TEXT)
+    return marks

@@ -1,7 +1,7 @@
 """Takes a model's text apart while it arrives: text for people, reasoning, and calls of tools. Pure.
 
-A model writes markers, such as `<think>` and `<tool_call>`; what each one leads to is its `AnswerFormat`. Markers are
-found in text, not in tokens: a tokenizer may join a marker's last letter with what follows.
+A model writes marks, such as `<think>` and `<tool_call>`; what each one leads to is its `AnswerFormat`. Marks are
+found in text, not in tokens: a tokenizer may join a mark's last letter with what follows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +18,13 @@ TEXT = "normal"
 
 
 class AnswerFormat(msgspec.Struct, frozen=True):
-    """For each state the markers that end it, and the state that each leads to. In any unnamed state, text is text.
+    """For each state the marks that end it, and the state that each leads to. In any unnamed state, text is text.
 
     The states' names are mlx-lm's: `reasoning`, `tool`; all others hold text.
     """
 
     initial: str = TEXT
-    markers: Mapping[str, Sequence[tuple[str, str]]] = {}
+    marks: Mapping[str, Sequence[tuple[str, str]]] = {}
 
 
 PLAIN = AnswerFormat()
@@ -39,7 +39,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 ToolParser = Callable[[str], Sequence[ToolCall]]
-"""Reads what stands between the markers of calls; no calls when it cannot."""
+"""Reads what stands between the marks of calls; no calls when it cannot."""
 
 
 def no_calls(text: str) -> Sequence[ToolCall]:
@@ -49,7 +49,7 @@ def no_calls(text: str) -> Sequence[ToolCall]:
 
 
 class Kind(StrEnum):
-    """What a piece of a model's text is. `HIDDEN` is for nobody: markers, and white space right after them."""
+    """What a piece of a model's text is. `HIDDEN` is for nobody: marks, and white space right after them."""
 
     TEXT = "text"
     REASONING = "reasoning"
@@ -68,25 +68,24 @@ class Segment(NamedTuple):
 class AnswerScanner:
     """The machine. All segments together are the text that was taken, less what is held back.
 
-    Held back is what may become a marker, at most a marker's length minus one, and a call until it is whole. A call
-    that the parser cannot read is text, its markers included: nothing that a model wrote for its reader is lost.
+    Held back is what may become a mark, at most a mark's length minus one, and a call until it is whole. A call
+    that the parser cannot read is text, its marks included: nothing that a model wrote for its reader is lost.
 
     Args:
-        answer_format: The model's markers.
+        answer_format: The model's marks.
         parse: The model's parser of calls.
     """
 
     def __init__(self, answer_format: AnswerFormat = PLAIN, parse: ToolParser = no_calls) -> None:
-        self._markers = {
-            state: {marker: target for marker, target in edges if marker}
-            for state, edges in answer_format.markers.items()
+        self._marks = {
+            state: {mark: target for mark, target in edges if mark} for state, edges in answer_format.marks.items()
         }
         self._parse = parse
         self._state = answer_format.initial
         self._held = ""
         self._call: list[str] = []
-        self._call_marker = ""
-        self._after_marker = False
+        self._call_mark = ""
+        self._after_mark = False
 
     @property
     def is_reasoning(self) -> bool:
@@ -95,15 +94,15 @@ class AnswerScanner:
 
     def push(self, text: str) -> list[Segment]:
         """Take text and return what is known of it."""
-        if not self._markers:
+        if not self._marks:
             return [Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text)] if text else []
         segments: list[Segment] = []
         rest, self._held = self._held + text, ""
         while (found := first_to_end(rest, self._edges)) is not None:
-            start, marker = found
+            start, mark = found
             self._go_on(rest[:start], segments)
-            self._pass(marker, segments)
-            rest = rest[start + len(marker) :]
+            self._pass(mark, segments)
+            rest = rest[start + len(mark) :]
         keep = unfinished(rest, self._edges)
         self._held = rest[len(rest) - keep :]
         self._go_on(rest[: len(rest) - keep], segments)
@@ -124,18 +123,18 @@ class AnswerScanner:
 
     @property
     def _edges(self) -> Mapping[str, str]:
-        return self._markers.get(self._state, {})
+        return self._marks.get(self._state, {})
 
-    def _pass(self, marker: str, segments: list[Segment]) -> None:
+    def _pass(self, mark: str, segments: list[Segment]) -> None:
         """Go to the next state."""
-        target = self._edges[marker]
+        target = self._edges[mark]
         if self._state == CALL:
-            self._end_call(marker, segments, readable=True)
+            self._end_call(mark, segments, readable=True)
         elif target == CALL:
-            self._call_marker = marker
+            self._call_mark = mark
         else:
-            segments.append(Segment(Kind.HIDDEN, marker))
-            self._after_marker = True
+            segments.append(Segment(Kind.HIDDEN, mark))
+            self._after_mark = True
         self._state = target
 
     def _go_on(self, text: str, segments: list[Segment]) -> None:
@@ -143,18 +142,18 @@ class AnswerScanner:
         if self._state == CALL:
             self._call.append(text)
             return
-        if self._after_marker:
+        if self._after_mark:
             shown = text.lstrip()
             if len(shown) < len(text):
                 segments.append(Segment(Kind.HIDDEN, text[: len(text) - len(shown)]))
-            self._after_marker = not shown
+            self._after_mark = not shown
             text = shown
         if text:
             segments.append(Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text))
 
-    def _end_call(self, marker: str, segments: list[Segment], *, readable: bool) -> None:
+    def _end_call(self, mark: str, segments: list[Segment], *, readable: bool) -> None:
         body, self._call = "".join(self._call), []
-        text = self._call_marker + body + marker
+        text = self._call_mark + body + mark
         calls = self._parse(body) if readable else ()
         segments.append(Segment(Kind.CALL, text, calls) if calls else Segment(Kind.TEXT, text))
-        self._after_marker = bool(calls)
+        self._after_mark = bool(calls)

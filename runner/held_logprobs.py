@@ -7,7 +7,7 @@ from transports.answers import TokenCandidate, TokenLogprobs
 
 
 class HeldLogprobs:
-    """Puts tokens and text together, whoever holds the text back: detokenizer, stop sequences or markers.
+    """Puts tokens and text together, whoever holds the text back: detokenizer, stop sequences or marks.
 
     A token belongs to the character in which it begins: it is told when that character is shown as text, and never when
     that is something else or is cut off. Positions count characters of all that the model has written.

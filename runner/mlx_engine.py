@@ -128,7 +128,7 @@ class MlxEngine:
         return MlxText(self._tokenizer.detokenizer, self._tokenizer.eos_token_ids)
 
     def answer_scanner(self, command: StartTask, task: PreparedTask) -> AnswerScanner:
-        """What knows the model's markers."""
+        """What knows the model's marks."""
         from runner.answer_formats import scanner_for  # noqa: PLC0415 - loaded with the model
 
         return scanner_for(self._tokenizer, command.prompt, task.tokens)

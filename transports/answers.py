@@ -34,9 +34,9 @@ class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
 class TokenChunk(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """One generated token, and what can be shown since the one before it.
 
-    `text` and `reasoning` are both empty while a character, a stop sequence, a marker or a tool call is incomplete.
+    `text` and `reasoning` are both empty while a character, a stop sequence, a mark or a tool call is incomplete.
     Where both are there, the reasoning came first. `logprobs` are those of the tokens whose first character is in
-    `text`, in order: none, this token's, or several that were held back. Reasoning, markers and tool calls have none.
+    `text`, in order: none, this token's, or several that were held back. Reasoning, marks and tool calls have none.
     """
 
     task_id: str

@@ -30,7 +30,7 @@ TOOL_TEMPLATE = (
 CONTEXT_TOKENS = 512
 TOOL_CONTEXT_TOKENS = 4096
 EOS = "<|im_end|>"
-TOOL_MARKERS = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
+TOOL_MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
 
 
 def build(folder: Path, *, layers: int = 4, hidden: int = 64, seed: int = 7, tools: bool = False) -> Path:
@@ -56,7 +56,7 @@ def build(folder: Path, *, layers: int = 4, hidden: int = 64, seed: int = 7, too
     tokenizer.train_from_iterator(['{"name": "weather", "arguments": {"city": "'] * 9 if tools else texts, trainer)
     if tools:
         # As Qwen's: tokens of their own, but not special ones, so that they are part of the text.
-        tokenizer.add_tokens(TOOL_MARKERS)
+        tokenizer.add_tokens(TOOL_MARKS)
     tokenizer.save(str(folder / "tokenizer.json"))
     vocabulary = 384
     tokenizer_config = {

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.answer import Answer, Shown
@@ -104,6 +104,7 @@ def test_tokens_of_reasoning_are_counted() -> None:
     assert machine.reasoning_tokens == 3
 
 
+@settings(deadline=None)
 @given(TEXTS, st.lists(st.sampled_from(["a", "ll", "</", "b c"]), max_size=2), st.booleans(), st.data())
 def test_any_cutting_into_tokens_shows_the_same(
     text: str, stop: list[str], is_whole: bool, data: st.DataObject

@@ -3,18 +3,18 @@
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.answer_scanner import AnswerFormat, AnswerScanner, Kind, Segment, ToolCall
 
-MARKERS = {
+MARKS = {
     "normal": [("<think>", "reasoning"), ("<call>", "tool")],
     "reasoning": [("</think>", "normal"), ("<call>", "tool")],
     "tool": [("</call>", "normal")],
 }
-WRITTEN = AnswerFormat("normal", MARKERS)
-OPENED = AnswerFormat("reasoning", MARKERS)
+WRITTEN = AnswerFormat("normal", MARKS)
+OPENED = AnswerFormat("reasoning", MARKS)
 ENDLESS = AnswerFormat("normal", {"normal": [("[CALLS]", "tool")]})
 
 
@@ -52,6 +52,7 @@ TEXTS = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
 FORMATS = st.sampled_from([WRITTEN, OPENED, ENDLESS, AnswerFormat()])
 
 
+@settings(deadline=None)
 @given(FORMATS, TEXTS, st.booleans(), st.data())
 @example(WRITTEN, "<call>!</call> <call>a</call> \n", True, None)
 def test_any_cutting_shows_the_same(
@@ -62,13 +63,15 @@ def test_any_cutting_shows_the_same(
     assert scan(answer_format, pieces, is_whole=is_whole) == scan(answer_format, [text], is_whole=is_whole)
 
 
+@settings(deadline=None)
 @given(FORMATS, TEXTS, st.booleans())
 def test_all_segments_together_are_what_was_written(answer_format: AnswerFormat, text: str, is_whole: bool) -> None:
     assert "".join(part for _, part, _ in scan(answer_format, [text], is_whole=is_whole)) == text
 
 
+@settings(deadline=None)
 @given(FORMATS, TEXTS)
-def test_no_marker_of_a_call_that_could_be_read_is_shown(answer_format: AnswerFormat, text: str) -> None:
+def test_no_mark_of_a_call_that_could_be_read_is_shown(answer_format: AnswerFormat, text: str) -> None:
     if answer_format is WRITTEN and "!" not in text:
         visible = "".join(part for kind, part, _ in scan(answer_format, [text]) if kind is Kind.TEXT)
         assert "<think>" not in visible
@@ -112,7 +115,7 @@ def test_a_model_may_end_its_last_call_by_ending() -> None:
     assert shown(WRITTEN, "<call>one") == [(Kind.CALL, "<call>one", ("one",))]
 
 
-def test_only_what_may_become_a_marker_or_is_a_call_is_held_back() -> None:
+def test_only_what_may_become_a_mark_or_is_a_call_is_held_back() -> None:
     scanner = AnswerScanner(WRITTEN, parse)
     assert scanner.push("a <") == [Segment(Kind.TEXT, "a ")]
     assert scanner.push("b <cal") == [Segment(Kind.TEXT, "<b ")]

@@ -133,9 +133,9 @@ def test_a_format_with_states_of_its_own() -> None:
 
 
 def test_structural_markers_are_not_shown() -> None:
-    markers = ("<|open|>response<|sep|>", "<|close|>response<|sep|>")
-    written = f"{markers[0]}yes{markers[1]}"
-    assert read(tokenizer_of("kimi_k3", structural_markers=markers), written) == [(Kind.TEXT, "yes")]
+    marks = ("<|open|>response<|sep|>", "<|close|>response<|sep|>")
+    written = f"{marks[0]}yes{marks[1]}"
+    assert read(tokenizer_of("kimi_k3", structural_markers=marks), written) == [(Kind.TEXT, "yes")]
 
 
 def test_several_calls_in_one_section() -> None:

@@ -51,7 +51,7 @@ def ask(group: Group, said: str, *, tools: bool = True, thinking: bool = False, 
     return Told(group, task_id)
 
 
-def test_a_call_is_told_whole_and_its_markers_never(group: Group) -> None:
+def test_a_call_is_told_whole_and_its_marks_never(group: Group) -> None:
     told = ask(group, f"Let me see.\n{CALL}")
     assert (told.text, told.end.finish_reason) == ("Let me see.\n", "tool_calls")
     (call,) = told.calls
@@ -142,3 +142,13 @@ def test_logprobs_without_alternatives_and_without_a_bias(group: Group) -> None:
     assert len(told.logprobs) == 8
     assert all(token.top == () and math.isfinite(token.chosen.logprob) for token in told.logprobs)
     assert not ask(group, "without").logprobs
+
+
+def test_greedy_choices_are_the_likeliest_and_all_of_the_vocabulary_adds_up(group: Group) -> None:
+    task_id = "whole-vocabulary"
+    group.start(task_id, "a b c", SamplingParameters(temperature=0.0, max_tokens=8, logprobs=384, ignore_eos=True))
+    group.finish(task_id)
+    for token in Told(group, task_id).logprobs:
+        assert token.chosen == token.top[0]
+        assert len(token.top) == 384
+        assert sum(math.exp(candidate.logprob) for candidate in token.top) == pytest.approx(1, rel=1e-4)
