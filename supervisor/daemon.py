@@ -114,6 +114,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         admission_wait_s=settings.admission_wait_s,
         request_timeout_s=settings.request_timeout_s,
         nodes=nodes,
+        model_aliases=_listed(settings.model_aliases),
     )
     security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))
     metrics = MetricsExporter(gateway, group.tasks.statistics, log.failures)
@@ -192,12 +193,16 @@ def group_spec(settings: Settings, model_id: str, model_path: Path, work_folder:
     )
 
 
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def _own_names(settings: Settings) -> tuple[str, ...]:
     """The names by which clients may call this host: those of the settings, and its own when others can reach it.
 
     A page that wants to rebind a name to this address has to bring a name of its own, so ours give nothing away.
     """
-    wanted = tuple(name.strip() for name in settings.allowed_hosts.split(",") if name.strip())
+    wanted = _listed(settings.allowed_hosts)
     if is_loopback(settings.host):
         return wanted
     name = socket.gethostname()

@@ -1,7 +1,7 @@
 """The supervisor as the HTTP surface sees it: one group on this node."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -42,6 +42,7 @@ class LocalGateway:
         admission_wait_s: How long a request may wait for a group that starts or restarts.
         request_timeout_s: The longest that a request may take in all, if there is such a limit.
         nodes: The nodes of the cluster; none for a group on this machine alone.
+        model_aliases: Other names under which clients may ask for the model.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class LocalGateway:
         admission_wait_s: float,
         request_timeout_s: float | None = None,
         nodes: Callable[[], tuple[NodeView, ...]] = tuple,
+        model_aliases: Collection[str] = (),
     ) -> None:
         self._group = group
         self._incidents = incidents
         self._max_open_tasks = max_open_tasks
         self._admission_wait_s = admission_wait_s
         self._nodes = nodes
+        self._model_aliases = model_aliases
         self._created = int(time.time())
         self._request_timeout_s = request_timeout_s
         self._requests = OpenRequests(group.tasks.__contains__)
@@ -183,7 +186,7 @@ class LocalGateway:
 
     def _check_model(self, model: str) -> None:
         served = self._group.spec.model_id
-        if model != served:
+        if model != served and model not in self._model_aliases:
             raise Refusal(
                 RefusalCode.MODEL_NOT_FOUND, f"The model {model!r} is not served here; the one that is: {served!r}."
             )

@@ -26,6 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: Annotated[str, Meta(min_length=1, description="`tiny`, a model folder, or a Hugging Face repository id")] = (
         "tiny"
     )
+    # Clients and tests of mlx-lm's own server ask for these.
+    model_aliases: Annotated[
+        str, Meta(description="further names under which clients may ask for the model, comma-separated")
+    ] = "default_model,chat_model"
     ranks: Annotated[int, Meta(ge=1, le=64, description="runner processes that share the model")] | None = None
     parallel: Annotated[Parallelism, Meta(description="how the model is split over the ranks")] | None = None
     backend: Annotated[Backend, Meta(description="the MLX distributed backend; `none` for one rank")] | None = None
