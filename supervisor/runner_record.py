@@ -60,6 +60,18 @@ class RunnerRecord:
         if self._entries.pop(pid, None) is not None:
             self._write()
 
+    def problem(self) -> str | None:
+        """Return why the file tells nothing; None when it can be read, or there is none."""
+        try:
+            self._decode()
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            return f"{self._path} cannot be read: {problem.strerror}"
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return f"{self._path} is damaged"
+        return None
+
     def strays(self) -> tuple[int, ...]:
         """Return the pids of what is left of those in the file, changing nothing.
 
@@ -90,10 +102,13 @@ class RunnerRecord:
 
     def _read(self) -> Iterable[_Entry]:
         try:
-            with self._path.open("rb") as file:
-                return msgspec.json.decode(file.read(_MAX_RECORD_BYTES), type=tuple[_Entry, ...])
+            return self._decode()
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return ()  # No record, no strays that we could name.
+
+    def _decode(self) -> tuple[_Entry, ...]:
+        with self._path.open("rb") as file:
+            return msgspec.json.decode(file.read(_MAX_RECORD_BYTES), type=tuple[_Entry, ...])
 
     def _write(self) -> None:
         partial = self._path.with_suffix(".partial")

@@ -32,6 +32,7 @@ class Leftovers(msgspec.Struct, frozen=True):
 
     `recorded` are runners that this folder's record names by pid and start time; `orphans` look like runners, have
     lost their parent, and are in no record of this folder. `files` are what the next start would remove.
+    `record_problem` says why the record of runners tells nothing.
     """
 
     lock: LockFacts
@@ -39,13 +40,15 @@ class Leftovers(msgspec.Struct, frozen=True):
     orphans: tuple[Stray, ...] = ()
     files: tuple[Path, ...] = ()
     stale_record: bool = False
+    record_problem: str | None = None
 
 
 def read_leftovers(state: StateDirectory, lock: LockFacts) -> Leftovers:
     """Look for what is left; nothing is changed. Blocks while it looks at all processes of this user."""
     if lock.held or lock.problem is not None:
         return Leftovers(lock, orphans=_orphans(frozenset()))
-    recorded = RunnerRecord(state.path / RUNNERS_FILE).strays()
+    record = RunnerRecord(state.path / RUNNERS_FILE)
+    recorded = record.strays()
     work = state.path / WORK_FOLDER
     return Leftovers(
         lock,
@@ -53,6 +56,7 @@ def read_leftovers(state: StateDirectory, lock: LockFacts) -> Leftovers:
         orphans=_orphans(frozenset(recorded)),
         files=(work,) if work.is_dir() and any(work.iterdir()) else (),
         stale_record=state.read_daemon() is not None,
+        record_problem=record.problem(),
     )
 
 
@@ -77,6 +81,9 @@ def judge_strays(facts: Leftovers) -> Finding:
         )
     if facts.lock.problem is not None:
         return skipped(STRAYS, f"Whether a daemon runs here is not known: {facts.lock.problem}.")
+    if facts.record_problem is not None:
+        why = f"Only runners that lost their parent could be looked for, and there are none: {facts.record_problem}."
+        return skipped(STRAYS, why)
     if facts.lock.held:
         return ok(STRAYS, "a daemon runs here, and no runner has lost its parent")
     return ok(STRAYS, "no runner in the record is alive, and none has lost its parent")

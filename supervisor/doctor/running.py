@@ -87,7 +87,7 @@ def read_incident(settings: Settings) -> Incident | str | None:
         with JournalReader(StateDirectory(settings.state_dir).journal_file) as journal:
             return next(iter(journal.incidents(1)), None)
     except NoJournalFile:
-        return None
+        return "there is no journal yet"
     except (JournalUnusable, OSError) as problem:
         return str(problem)
 
@@ -97,7 +97,7 @@ def judge_incident(found: Incident | str | None, now: float) -> Finding:
     if found is None:
         return ok(INCIDENT, "the journal holds no incident")
     if isinstance(found, str):
-        return skipped(INCIDENT, f"The journal cannot be read: {found}.")
+        return skipped(INCIDENT, f"Nothing is known: {found}.")
     age_s = max(0.0, now - found.occurred_at)
     after = "" if found.recovered_after_s is None else f", recovered after {found.recovered_after_s:.1f} s"
     evidence = [f"{found.incident_id}, {_age(age_s)} ago, {found.cause}{after}", found.message]

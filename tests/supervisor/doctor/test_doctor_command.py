@@ -69,6 +69,8 @@ def test_every_check_is_there_in_order_and_the_worst_decides(doctor: Callable[..
     assert f"pid {os.getpid()}" in found["port-api"]["evidence"][0]
     assert "this copy does not work" in " ".join(found["mlx"]["evidence"])
     assert found["state-folder"]["state"] == "ok"
+    # Where there is no journal, nothing can be said of incidents.
+    assert found["last-incident"]["state"] == "skipped"
     assert not (tmp_path / "state").exists()
 
 

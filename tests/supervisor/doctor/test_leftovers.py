@@ -98,6 +98,13 @@ def test_a_stranger_that_has_the_number_of_a_runner_lives(
     assert stranger.poll() is None
 
 
+def test_a_record_that_cannot_be_read_is_no_proof_that_there_are_none(tmp_path: Path):
+    (tmp_path / RUNNERS_FILE).write_bytes(b"[{")
+    finding = judge_strays(look(StateDirectory(tmp_path)))
+    assert finding.state is CheckState.SKIPPED
+    assert "is damaged" in finding.diagnosis
+
+
 def test_nothing_is_touched_while_a_daemon_holds_the_lock(
     tmp_path: Path, sleeper: Callable[..., subprocess.Popen[bytes]]
 ):
