@@ -72,6 +72,13 @@ def test_logprobs(client: openai.OpenAI) -> None:
     assert choice.message.content == "Grüße "
     assert bytes(byte for token in tokens for byte in token.bytes).decode() == "Grüße "
     assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in tokens)
+    streamed = [
+        one
+        for chunk in ask(client, "Grüße END", logprobs=True, top_logprobs=2, stop=["END"], stream=True)
+        if chunk.choices[0].logprobs
+        for one in chunk.choices[0].logprobs.content
+    ]
+    assert [token.token for token in streamed] == [token.token for token in tokens]
     completion: Any = client.completions.create(
         model="echo", prompt="a b", logprobs=1, max_tokens=6, temperature=0, extra_body={"ignore_eos": True}
     )
