@@ -104,7 +104,7 @@ async def _serve(settings: Settings, kept: Keeping, guard: Guard, display: Start
     live = LiveHub()
     group = supervise_group(_settling_late(settings), kept, spec, starter, ClusterLog(log, head.publish), live)
     roster.on_change(group.place_again)
-    display.line(f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}")
+    display.line(f"Head of {settings.nodes}, bus on {settings.bus_host}:{head.bus.port}, model {spec.model_id}")
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(head.run)
