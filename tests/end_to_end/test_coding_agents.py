@@ -115,6 +115,7 @@ def test_ollama(agents: Agents) -> None:
     assert (call["function"]["name"], call["function"]["arguments"]) == ("weather", {"city": "Ulm"})
 
 
+@pytest.mark.soak
 def test_a_rank_that_dies_after_a_call_is_no_good_end(agents: Agents) -> None:
     """Last, because the group starts again after it."""
     said = CALL + " rank" * 600

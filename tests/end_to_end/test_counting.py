@@ -10,6 +10,7 @@ from tests.end_to_end.service import scripted_service
 QUESTION: Any = [{"role": "user", "content": "one two three"}]
 
 
+@pytest.mark.soak
 def test_a_rank_that_dies_while_it_counts() -> None:
     fault = {"rank": 0, "at": "prepare", "action": "sigkill", "generation": 1}
     with scripted_service(faults=[fault]) as service:
