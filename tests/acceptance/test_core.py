@@ -16,9 +16,7 @@ COMMAND = [sys.executable, str(CLIENTS_FOLDER / "openai_python.py")]
 CORE = {
     ("killed-before-first-token", "whole"),
     ("killed-after-last-token", "stream"),
-    ("hang-in-decode", "stream"),
     ("head-restarted", "stream"),
-    ("client-gone", "whole"),
 }
 
 
