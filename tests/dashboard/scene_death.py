@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from unittest.mock import patch
 
 from playwright.sync_api import Browser, expect
 
@@ -16,7 +17,8 @@ ACCUSED = 1
 
 def play_death(report: Report, browser: Browser, pictures: Path) -> None:
     """Run the scene and keep its screenshots."""
-    with service("--model=tiny", "--ranks=2") as daemon:
+    # Long enough to be looked at while it is down.
+    with patch.dict(os.environ, {"RINGWARDEN_BACKOFF_FIRST_S": "8"}), service("--model=tiny", "--ranks=2") as daemon:
         daemon.wait_ready()
         tabs = {look: Tab(browser.new_context(**settings), daemon.url) for look, settings in LOOKS.items()}
         with load(daemon.url, clients=3):
@@ -33,12 +35,13 @@ def play_death(report: Report, browser: Browser, pictures: Path) -> None:
 
 
 def _before(report: Report, tabs: dict[str, Tab]) -> None:
-    for look, tab in tabs.items():
+    for tab in tabs.values():
         tab.wait_text("#headline", "Serving tiny on 2 ranks.")
         tab.wait_text("#detail", "3 requests running")
         wait_until(lambda tab=tab: float(tab.text("#tiles .value")) > 0, "tokens flow")
-        # Enough for a curve that can be seen.
-        tab.page.wait_for_timeout(4_000)
+    # Enough for a curve that can be seen.
+    tabs["light"].page.wait_for_timeout(8_000)
+    for look, tab in tabs.items():
         report.check(f"{look}: before, accessible", tab.axe())
         report.check(f"{look}: tokens move around the ring", not tab.page.locator(".flow").count())
         wide = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")

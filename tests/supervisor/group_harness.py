@@ -17,12 +17,14 @@ from supervisor.attribution import Attributed
 from supervisor.core.group import Group, GroupLimits
 from supervisor.core.lifecycle import LifecycleLimits
 from supervisor.core.restart import RestartLimits, RestartPolicy
+from supervisor.group_observers import GroupObservers
 from supervisor.group_supervisor import GroupSupervisor
 from supervisor.guard import Guard
 from supervisor.launch import GroupSpec
 from supervisor.local_start import LocalStarter
 from supervisor.memory.reader import MemorySources
 from supervisor.observation import Observation
+from supervisor.observers import GroupObserver
 from supervisor.runner_supervisor import RunnerLimits
 from supervisor.task_stream import BufferedTaskStream
 from transports.http.gateway import GroupState
@@ -145,6 +147,7 @@ async def running_group(
     memory: MemorySources | None = None,
     max_concurrent_tasks: int = 8,
     observation: Observation | None = None,
+    watching: Sequence[GroupObserver] = (),
 ) -> AsyncGenerator[RunningGroup]:
     """Start a group and stop it at the end, however the test ends; its processes are then gone."""
     environment = {
@@ -176,7 +179,9 @@ async def running_group(
     recorder = Recorder()
     group = Group(world_size, GroupLimits(), policy)
     with Guard() as guard:
-        supervisor = GroupSupervisor(spec, group, LocalStarter(spec, limits, guard), recorder, observation=observation)
+        starter = LocalStarter(spec, limits, guard)
+        observers = GroupObservers(recorder, *watching)
+        supervisor = GroupSupervisor(spec, group, starter, observers, observation=observation)
         async with _run_until_left(supervisor):
             yield RunningGroup(supervisor, recorder)
 

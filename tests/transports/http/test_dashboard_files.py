@@ -32,23 +32,23 @@ def test_the_page_may_load_nothing_but_its_own_files(server: Serving):
     assert httpx2.head(server.url + "/").status_code == 200
 
 
-@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
-def test_every_file_is_served_as_what_it_is_and_is_kept_by_the_browser(server: Serving, path: Path):
-    answer = httpx2.get(f"{server.url}/dashboard/{path.name}")
-    assert answer.content == path.read_bytes()
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "content-security-policy" in answer.headers
-    again = httpx2.get(f"{server.url}/dashboard/{path.name}", headers={"if-none-match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+def test_every_file_is_served_as_what_it_is_and_is_kept_by_the_browser(server: Serving):
+    with httpx2.Client(base_url=server.url) as client:
+        for path in OWN:
+            answer = client.get(f"/dashboard/{path.name}")
+            assert answer.content == path.read_bytes()
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "content-security-policy" in answer.headers
+            again = client.get(f"/dashboard/{path.name}", headers={"if-none-match": answer.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+    assert len(OWN) > 10
 
 
-@pytest.mark.parametrize(
-    "name", ["nothing.js", "../dashboard_endpoint.py", "%2e%2e/app.py", "vendor/uPlot.LICENSE", ""]
-)
-def test_nothing_else_is_a_file(server: Serving, name: str):
-    answer = httpx2.get(f"{server.url}/dashboard/{name}")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+def test_nothing_else_is_a_file(server: Serving):
+    names = ("nothing.js", "../dashboard_endpoint.py", "%2e%2e/app.py", "vendor/uPlot.LICENSE", "")
+    answers = [httpx2.get(f"{server.url}/dashboard/{name}") for name in names]
+    assert [answer.status_code for answer in answers] == [404] * len(names)
+    assert {answer.json()["error"]["code"] for answer in answers} == {"not_found"}
 
 
 def test_the_page_needs_no_key_but_what_it_asks_for_does():

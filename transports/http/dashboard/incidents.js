@@ -20,7 +20,7 @@ export class IncidentsPanel {
   draw(state) {
     const shown = [...state.incidents.values()].slice(0, MAX_SHOWN);
     this.#none.hidden = shown.length > 0;
-    const generation = state.cluster?.generation ?? 0;
+    const generation = state.cluster?.state === "ready" ? state.cluster.generation : 0;
     keep(this.#list, shown, (incident) => incident.incident_id, story,
       (node, incident) => updateStory(node, incident, incident.generation < generation));
     const [newest] = this.#list.children;

@@ -1,6 +1,7 @@
 // Where things stand in the drawing of the ring. Numbers only.
 
 const WIDE = { width: 670, height: 440, radius: 126 };
+const FEW = { width: 440, height: 440, radius: 130 };
 const CROWDED = { width: 440, height: 380, radius: 160 };
 const NARROW = { width: 340, height: 320, radius: 108 };
 const MOST_LABELS = 12;
@@ -8,7 +9,7 @@ const MOST_LABELS = 12;
 /** @returns where `count` ranks stand: from the top on, clockwise. */
 export function layoutOf(count, isNarrow) {
   const hasLabels = !isNarrow && count <= MOST_LABELS;
-  const { width, height, radius } = isNarrow ? NARROW : hasLabels ? WIDE : CROWDED;
+  const { width, height, radius } = isNarrow ? NARROW : count <= 2 ? FEW : hasLabels ? WIDE : CROWDED;
   const size = Math.max(7, Math.min(isNarrow ? 24 : 30, (Math.PI * radius * 0.62) / count));
   const cx = width / 2;
   const cy = height / 2;
