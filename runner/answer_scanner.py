@@ -69,14 +69,22 @@ class AnswerScanner:
     """The machine. All segments together are the text that was taken, less what is held back.
 
     Held back is what may become a mark, at most a mark's length minus one, and a call until it is whole. A call
-    that the parser cannot read is text, its marks included: nothing that a model wrote for its reader is lost.
+    that the parser cannot read, or that is too long, is text, its marks included: nothing that a model wrote for its
+    reader is lost.
 
     Args:
         answer_format: The model's marks.
         parse: The model's parser of calls.
+        max_call_characters: Longest text between the marks of a call.
     """
 
-    def __init__(self, answer_format: AnswerFormat = PLAIN, parse: ToolParser = no_calls) -> None:
+    def __init__(
+        self,
+        answer_format: AnswerFormat = PLAIN,
+        parse: ToolParser = no_calls,
+        *,
+        max_call_characters: int = 1024 * 1024,
+    ) -> None:
         self._marks = {
             state: {mark: target for mark, target in edges if mark} for state, edges in answer_format.marks.items()
         }
@@ -84,6 +92,7 @@ class AnswerScanner:
         self._state = answer_format.initial
         self._held = ""
         self._call: list[str] = []
+        self._call_room = self._max_call_characters = max_call_characters
         self._call_mark = ""
         self._after_mark = False
 
@@ -98,14 +107,20 @@ class AnswerScanner:
             return [Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text)] if text else []
         segments: list[Segment] = []
         rest, self._held = self._held + text, ""
-        while (found := first_to_end(rest, self._edges)) is not None:
-            start, mark = found
-            self._go_on(rest[:start], segments)
-            self._pass(mark, segments)
-            rest = rest[start + len(mark) :]
-        keep = unfinished(rest, self._edges)
-        self._held = rest[len(rest) - keep :]
-        self._go_on(rest[: len(rest) - keep], segments)
+        while rest:
+            found = first_to_end(rest, self._edges)
+            known = len(rest) - unfinished(rest, self._edges) if found is None else found[0]
+            if self._state == CALL and known > (room := self._call_room):
+                self._go_on(rest[:room], segments)
+                self._end_call("", segments, readable=False)
+                self._state, rest = TEXT, rest[room:]
+                continue
+            self._go_on(rest[:known], segments)
+            if found is None:
+                self._held = rest[known:]
+                break
+            self._pass(found[1], segments)
+            rest = rest[known + len(found[1]) :]
         return segments
 
     def flush(self, *, is_whole: bool) -> list[Segment]:
@@ -141,6 +156,7 @@ class AnswerScanner:
         """Take text of the present state."""
         if self._state == CALL:
             self._call.append(text)
+            self._call_room -= len(text)
             return
         if self._after_mark:
             shown = text.lstrip()
@@ -152,7 +168,7 @@ class AnswerScanner:
             segments.append(Segment(Kind.REASONING if self.is_reasoning else Kind.TEXT, text))
 
     def _end_call(self, mark: str, segments: list[Segment], *, readable: bool) -> None:
-        body, self._call = "".join(self._call), []
+        body, self._call, self._call_room = "".join(self._call), [], self._max_call_characters
         text = self._call_mark + body + mark
         calls = self._parse(body) if readable else ()
         segments.append(Segment(Kind.CALL, text, calls) if calls else Segment(Kind.TEXT, text))

@@ -11,14 +11,17 @@ class HeldLogprobs:
 
     A token belongs to the character in which it begins: it is told when that character is shown as text, and never when
     that is something else or is cut off. Positions count characters of all that the model has written.
+
+    Args:
+        max_held_tokens: How many wait at most; beyond that the oldest are never told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_held_tokens: int = 4096) -> None:
         self._written = 0
         self._unwritten = 0
         self._passed = 0
         self._shown = 0
-        self._held: deque[tuple[int, Sequence[TokenCandidate]]] = deque()
+        self._held: deque[tuple[int, Sequence[TokenCandidate]]] = deque(maxlen=max_held_tokens)
 
     def hold(self, candidates: Sequence[TokenCandidate], text: str) -> None:
         """Take the next token, the chosen one first, and what the detokenizer made of it."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runner.answer import Answer, Shown
 from runner.answer_scanner import AnswerScanner
+from runner.held_logprobs import HeldLogprobs
 from tests.runner.test_answer_scanner import TEXTS, WRITTEN, parse
 from transports.answers import TokenCandidate, TokenLogprobs
 from transports.messages import SamplingParameters
@@ -155,3 +156,10 @@ def test_tokens_without_any_text_come_with_the_next_text_or_the_end() -> None:
     assert not machine.push("", _token(b"<end>")).logprobs
     assert not machine.push("", _token(b"<end>")).logprobs
     assert [token.offset for token in machine.end("", is_whole=False).logprobs] == [1, 1]
+
+
+def test_tokens_beyond_the_limit_that_wait_are_never_told() -> None:
+    held = HeldLogprobs(max_held_tokens=2)
+    for letter in "abc":
+        held.hold(_token(letter.encode()), letter)
+    assert names(held.show(3)) == [("b", 1), ("c", 2)]

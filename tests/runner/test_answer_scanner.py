@@ -18,6 +18,9 @@ OPENED = AnswerFormat("reasoning", MARKS)
 ENDLESS = AnswerFormat("normal", {"normal": [("[CALLS]", "tool")]})
 
 
+MAX_CALL = 12
+
+
 def parse(text: str) -> Sequence[ToolCall]:
     """Calls are names; `!` is none that can be read."""
     return () if "!" in text else [ToolCall(name, "{}") for name in text.split()]
@@ -37,7 +40,7 @@ def merged(segments: Sequence[Segment]) -> list[tuple[Kind, str, tuple[str, ...]
 def scan(
     answer_format: AnswerFormat, pieces: Sequence[str], *, is_whole: bool = True
 ) -> list[tuple[Kind, str, tuple[str, ...]]]:
-    scanner = AnswerScanner(answer_format, parse)
+    scanner = AnswerScanner(answer_format, parse, max_call_characters=MAX_CALL)
     segments = [segment for piece in pieces for segment in scanner.push(piece)]
     return merged([*segments, *scanner.flush(is_whole=is_whole)])
 
@@ -70,13 +73,14 @@ def test_all_segments_together_are_what_was_written(answer_format: AnswerFormat,
 
 
 @settings(deadline=None)
-@given(FORMATS, TEXTS)
-def test_no_mark_of_a_call_that_could_be_read_is_shown(answer_format: AnswerFormat, text: str) -> None:
-    if answer_format is WRITTEN and "!" not in text:
-        visible = "".join(part for kind, part, _ in scan(answer_format, [text]) if kind is Kind.TEXT)
-        assert "<think>" not in visible
-        # An empty call cannot be read: it names no tool.
-        assert "<call>" not in visible or not visible.split("<call>", 1)[1].split("</call>")[0].strip()
+@given(st.lists(st.tuples(st.text("ab <\n", max_size=6), st.sampled_from(["one", "two four"])), max_size=5))
+def test_readable_calls_and_the_text_between_them_are_parted(parts: list[tuple[str, str]]) -> None:
+    segments = shown(WRITTEN, "".join(f"{text}<call>{names}</call>" for text, names in parts))
+    visible = "".join(text for kind, text, _ in segments if kind is Kind.TEXT)
+    # White space right after a mark is left out.
+    assert "".join(visible.split()) == "".join("".join(text.split()) for text, _ in parts)
+    assert "call>" not in visible
+    assert [name for _, _, names in segments for name in names] == " ".join(names for _, names in parts).split()
 
 
 def test_text_reasoning_and_calls() -> None:
@@ -113,6 +117,15 @@ def test_a_call_that_was_cut_off_is_text() -> None:
 def test_a_model_may_end_its_last_call_by_ending() -> None:
     assert shown(ENDLESS, "a [CALLS]one two") == [(Kind.TEXT, "a ", ()), (Kind.CALL, "[CALLS]one two", ("one", "two"))]
     assert shown(WRITTEN, "<call>one") == [(Kind.CALL, "<call>one", ("one",))]
+
+
+def test_a_call_that_is_too_long_is_text_from_then_on() -> None:
+    longest = "one two four"
+    assert shown(WRITTEN, f"<call>{longest}</call>")[0][0] is Kind.CALL
+    assert shown(WRITTEN, f"<call>{longest}!</call>a<call>one</call>") == [
+        (Kind.TEXT, f"<call>{longest}!</call>a", ()),
+        (Kind.CALL, "<call>one</call>", ("one",)),
+    ]
 
 
 def test_only_what_may_become_a_mark_or_is_a_call_is_held_back() -> None:
