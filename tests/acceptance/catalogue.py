@@ -44,6 +44,7 @@ CLIENTS = (
     Client("openai-node-6", "openai-node-6", ("openai@6.49.0",), "openai_node.mjs"),
     Client("anthropic-node", "anthropic-node", ("@anthropic-ai/sdk@1.12.0",), "anthropic_node.mjs"),
     Client("ai-sdk", "ai-sdk", ("ai@7.0.173", "@ai-sdk/openai-compatible@3.0.92"), "ai_sdk.mjs"),
+    Client("ai-sdk-text", "ai-sdk", ("ai@7.0.173", "@ai-sdk/openai-compatible@3.0.92"), "ai_sdk_text.mjs"),
     Client("ai-sdk-6", "ai-sdk-6", ("ai@6.0.326", "@ai-sdk/openai-compatible@2.0.87"), "ai_sdk.mjs"),
 )
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from tests.acceptance.catalogue import Client
 from tests.acceptance.environments import command_of
 from tests.acceptance.faults import Fault
-from tests.acceptance.known_exceptions import KNOWN_EXCEPTIONS
+from tests.acceptance.known_exceptions import Verdict, verdict
 from tests.acceptance.rule import Seen, complaint
 
 MODES = ("stream", "whole")
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     client: Client
     fault: Fault
     mode: str
-    verdict: Literal["holds", "known", "broken"]
+    verdict: Verdict
     complaint: str | None
     seen: Seen
 
@@ -91,9 +91,5 @@ def _run_batch(fault: Fault, places: Sequence[Place], put: Callable[[Cell], None
 def judged(client: Client, fault: Fault, mode: str, seen: Seen) -> Cell:
     """Return the cell for what was seen."""
     wrong = complaint(fault.expected, seen, fault.answer)
-    known = KNOWN_EXCEPTIONS.get((client.name, fault.name, mode))
-    if known is None:
-        return Cell(client, fault, mode, "broken" if wrong else "holds", wrong, seen)
-    if wrong is None:
-        return Cell(client, fault, mode, "broken", f"is a known exception no longer: {known}", seen)
-    return Cell(client, fault, mode, "known", known, seen)
+    decided, why = verdict(client.name, mode, fault.expected, seen, wrong)
+    return Cell(client, fault, mode, decided, why, seen)

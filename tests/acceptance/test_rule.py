@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.known_exceptions import verdict
 from tests.acceptance.rule import Expected, Seen, complaint
 
 ANSWER = "one two"
@@ -61,3 +62,12 @@ def test_it_holds(expected: Expected, seen: Seen) -> None:
 )
 def test_it_is_broken(expected: Expected, seen: Seen, words: str) -> None:
     assert words in str(complaint(expected, seen, ANSWER))
+
+
+def test_a_known_exception_is_neither_green_nor_forgotten() -> None:
+    swallowed = returned(text="one", finished_tasks=0)
+    assert verdict("ai-sdk-text", "stream", REFUSED, swallowed, "returned normally")[0] == "known"
+    assert verdict("ai-sdk-text", "stream", REFUSED, raised("temperature"), None)[0] == "broken"
+    assert verdict("ai-sdk-text", "stream", Expected("answer"), returned(), None)[0] == "holds"
+    assert verdict("ai-sdk-text", "stream", CRASHED, raised(), "does not name the cause")[0] == "broken"
+    assert verdict("ai-sdk", "stream", REFUSED, swallowed, "returned normally") == ("broken", "returned normally")
