@@ -52,13 +52,16 @@ class OutputLines:
             if piece.tasks != self._tasks:
                 yield from self.finish()
                 self._tasks = piece.tasks
-            if len(piece.data) > self._room_bytes:
-                self._skipped_bytes += len(piece.data)
+            shown = piece.data
+            if len(shown) > self._room_bytes:
+                shown = shown[: shown.rfind(b"\n", 0, self._room_bytes) + 1]
+            self._room_bytes -= len(shown)
+            yield from self._lines(self._joiner.feed(shown))
+            if len(shown) < len(piece.data):
+                self._skipped_bytes += len(piece.data) - len(shown)
+                self._room_bytes = 0
                 # What follows is not the rest of the line that is cut off here.
                 yield from self.finish()
-            else:
-                self._room_bytes -= len(piece.data)
-                yield from self._lines(self._joiner.feed(piece.data))
 
     def finish(self) -> Iterator[TaskLine]:
         """Yield the line that has no end yet, if there is one."""

@@ -54,6 +54,7 @@ def _during(report: Report, tabs: dict[str, Tab]) -> None:
         tab.wait_text(".incident .sentence", f"Rank {ACCUSED} ")
         accused = tab.page.locator('.ranks li[data-tone="bad"] .badge').all_inner_texts()
         report.check(f"{look}: the rank that fell is marked, and no other", accused != [str(ACCUSED)] and accused)
+        expect(tab.page.locator(".fall.fallen")).to_have_count(2)
         first = tab.text(".dominoes ol.hidden li")
         report.check(f"{look}: it is told who fell first", not first.startswith(f"Rank {ACCUSED} fell first") and first)
 

@@ -54,6 +54,10 @@ class EventsEndpoint:
             ClientGone: Nobody reads the answer.
         """
         since, names = _wanted(scope)
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": [*_HEAD]})
+            await send({"type": "http.response.body"})
+            return
         try:
             listener = self._feed.listen(since, names)
         except TooManyListeners as exc:

@@ -45,6 +45,9 @@ def test_of_a_flood_a_part_is_shown_and_the_rest_is_counted():
     block = Segment(b"x" * 39 + b"\n", (), native=True)
     assert fed(subject, *[block] * 10) == [TaskLine("x" * 39, (), "none")] * 2
     assert fed(subject, block, now=2.0) == [Skipped(320), TaskLine("x" * 39, (), "none")]
+    together = Segment(block.data * 10, (), native=True)
+    assert fed(subject, together, now=3.0) == [TaskLine("x" * 39, (), "none")] * 2
+    assert fed(subject, block, now=4.0)[0] == Skipped(320)
 
 
 def test_a_long_line_comes_in_pieces_and_an_empty_one_not_at_all():

@@ -13,7 +13,7 @@ from supervisor.live.hub import LiveHub
 from tests.transports.http.scripted_gateway import ScriptedGateway
 from tests.transports.http.serving import RawClient, Serving, serving
 from transports.http.limits import HttpSecurity
-from transports.live import LiveEvent, OutputLine, PhaseChanged, RecordedEvent, Snapshot
+from transports.live import LiveEvent, Missed, OutputLine, PhaseChanged, RecordedEvent, Snapshot
 
 DECODER = msgspec.json.Decoder(LiveEvent)
 
@@ -152,6 +152,41 @@ def test_what_cannot_be_understood_is_refused(path: str, param: str, says: str):
         assert status == 400
         assert body["error"]["param"] == param
         assert says in body["error"]["message"]
+
+
+def test_a_client_that_does_not_read_misses_lines_and_holds_nobody_up():
+    with watched() as (hub, server, slow), RawClient(server.port) as quick:
+        path = "/events?types=OutputLine,OutputSkipped,Missed"
+        behind, ahead = Reader(slow, path), Reader(quick, path)
+
+        def flood() -> None:
+            for number in range(10_000):
+                hub.publish(OutputLine(1.0, 0, "stderr", f"{number} " + "x" * 500, (), "none"))
+
+        # Long enough that it does not fit into any buffer between here and there.
+        for _ in range(3):
+            server.call(flood)
+        server.call(lambda: hub.publish(OutputLine(1.0, 0, "stderr", "the last one", (), "none")))
+        assert _until_line(ahead, "the last one")
+        assert _until_line(behind, "the last one")
+
+
+def _until_line(reader: Reader, text: str) -> bool:
+    """Whether events were missed before the line."""
+    has_missed = False
+    while (fields := reader.next()) is not None:
+        event = DECODER.decode(fields["data"])
+        if isinstance(event, OutputLine) and event.text == text:
+            break
+        has_missed = has_missed or isinstance(event, Missed)
+    return has_missed
+
+
+def test_its_head_alone_can_be_asked_for():
+    with watched() as (_, _, client):
+        client.request("HEAD", "/events")
+        status, headers = client.head()
+        assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
 def test_too_many_listeners_are_refused_and_one_that_leaves_makes_room():

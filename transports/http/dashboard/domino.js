@@ -9,18 +9,22 @@ const NARROW = { width: 330, left: 62, words: 168 };
 const PLAY_MS = 2_400;
 const MAX_ROWS = 12;
 
-/** @returns {HTMLElement} the picture with its words */
-export function dominoes(incident) {
+/**
+ * @param {boolean} plays whether it falls before the eyes of who looks; else it lies there, and can be replayed
+ * @returns {HTMLElement} the picture with its words
+ */
+export function dominoes(incident, plays) {
   const falls = fallsOf(incident);
   const isOverNodes = new Set(falls.map((fall) => fall.node)).size > 1;
   const figure = el("figure", { class: "dominoes" });
   const picture = drawing(falls, matchMedia("(max-width: 520px)").matches ? NARROW : WIDE, isOverNodes);
-  const replay = el("button", { class: "small", onclick: () => play(picture, falls) }, "Replay");
+  const replay = el("button", { class: "small", onclick: () => play(falls) }, "Replay");
   figure.append(el("figcaption", {}, el("h3", {}, "Who fell first"), falls.length > 1 && !movesLittle() ? replay : null),
     picture, el("ol", { class: "hidden" }, ...falls.map((fall) => el("li", {}, `${fall.name} ${fall.when}: ${fall.words}`))));
   if (isOverNodes) {
     figure.append(el("p", { class: "quiet" }, "Each node has its own clock; times are from the first fall on the same node."));
   }
+  if (plays && falls.length > 1 && !movesLittle()) play(falls);
   return figure;
 }
 
@@ -78,7 +82,7 @@ function short(fall, isOverNodes) {
   return isOverNodes && !fall.when.includes(fall.node) ? `${words} · ${fall.node}` : words;
 }
 
-function play(picture, falls) {
+function play(falls) {
   for (const fall of falls) fall.group.classList.remove("fallen");
   const least = Math.min(...falls.map((fall) => fall.x));
   const most = Math.max(...falls.map((fall) => fall.x));

@@ -6,6 +6,7 @@ import { plain } from "/dashboard/output_text.js";
 import { age, causeWords, clock, counted, exitWords } from "/dashboard/words.js";
 
 const DAY_S = 86_400;
+const FRESH_S = 10;
 const MAX_SHOWN = 10;
 const MAX_CERTIFICATES = 16;
 
@@ -44,7 +45,10 @@ function updateStory(node, incident, isPast) {
   say(node.querySelector(".when"), whenWords(incident.occurred_at));
   if (node.dataset.shape === shape) return;
   node.dataset.shape = shape;
-  node.querySelector(".body").replaceChildren(...body(incident, isPast));
+  const isFresh = Date.now() / 1000 - incident.occurred_at < FRESH_S;
+  const plays = isFresh && incident.certificates.length > 1 && node.dataset.played === undefined;
+  if (plays) node.dataset.played = "true";
+  node.querySelector(".body").replaceChildren(...body(incident, isPast, plays));
 }
 
 function whenWords(at) {
@@ -53,7 +57,7 @@ function whenWords(at) {
   return `${moment} · ${age(seconds)} ago`;
 }
 
-function body(incident, isPast) {
+function body(incident, isPast, plays) {
   const recovered = incident.recovered_after_s;
   const then = recovered === null ? incident.next_step : `The group served again after ${recovered.toFixed(1)} s.`;
   const hit = incident.task_ids.length;
@@ -68,7 +72,7 @@ function body(incident, isPast) {
       ...fact("What to do", incident.advice),
       ...fact("What follows", then),
       ...fact("Requests", hit === 0 ? "None was open." : `${counted(hit, "request")} ended with this error.`)),
-    incident.certificates.length > 0 ? dominoes(incident) : null,
+    incident.certificates.length > 0 ? dominoes(incident, plays) : null,
     ...evidence(incident),
     ...certificates(incident),
   ].filter((part) => part !== null);

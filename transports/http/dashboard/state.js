@@ -8,6 +8,7 @@ const MAX_ENDED = 6;
 export function emptyState() {
   return {
     link: { kind: "connecting" },
+    asOf: 0,
     cluster: null,
     requests: [],
     openRequests: 0,
@@ -28,6 +29,7 @@ export function apply(state, { name, data }) {
 
 const CHANGES = {
   Snapshot(state, data) {
+    state.asOf = data.at;
     state.cluster = data.cluster;
     state.requests = data.requests;
     state.openRequests = data.open_requests;
@@ -35,7 +37,7 @@ const CHANGES = {
   },
 
   StateChanged(state, data) {
-    if (state.cluster === null) return;
+    if (state.cluster === null || data.at < state.asOf) return;
     state.cluster = { ...state.cluster, state: data.state, reason: data.reason, generation: data.generation };
     if (data.state !== "restarting") state.cluster.restart_in_s = null;
   },
@@ -88,7 +90,8 @@ export function incidentsOf(state) {
 
 function changeRank(state, data, changes) {
   const cluster = state.cluster;
-  if (cluster === null || data.generation < cluster.generation) return;
+  // What is told again after a reconnection is older than the snapshot that came first.
+  if (cluster === null || data.at < state.asOf || data.generation < cluster.generation) return;
   const ranks = cluster.ranks.map((rank) => (rank.rank === data.rank ? { ...rank, ...changes } : rank));
   state.cluster = { ...cluster, ranks };
 }
