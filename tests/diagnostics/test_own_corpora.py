@@ -56,6 +56,10 @@ def test_one_process_is_told_as_what_it_was(entry: dict[str, Any]) -> None:
     assert diagnosis.cause.value in truth["kind"].split("|")
     if truth["line"] is not None:
         assert diagnosis.evidence_line == truth["line"]
+        assert diagnosis.decisive is not None
+        shown = diagnosis.evidence[diagnosis.decisive]
+        assert shown
+        assert shown[:40] in said["stderr"].split("\n")[truth["line"]]
 
 
 @pytest.mark.parametrize("entry", entries(several_ranks=True))
