@@ -120,7 +120,7 @@ FAULTS = (
     Fault(
         "hang-in-decode",
         "rank 1 stands still after ten tokens, in every generation",
-        Expected("error", ("Rank 1 ", "decode"), code="decode_stalled", cause="stalled"),
+        Expected("error", ("Rank 1 ", "decoding"), code="decode_stalled", cause="stalled"),
         settings=_SHORT_STALLS,
         faults=(_at_step(1, 11, "hang", generation=None),),
     ),
