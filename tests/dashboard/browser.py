@@ -51,7 +51,7 @@ class Tab:
     def screenshot(self, path: Path) -> int:
         """Keep the whole page as a small PNG; return its size in bytes."""
         raw = self.page.screenshot(full_page=True, animations="disabled")
-        picture = Image.open(io.BytesIO(raw)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        picture = Image.open(io.BytesIO(raw)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         picture.save(path, optimize=True)
         return path.stat().st_size
 
