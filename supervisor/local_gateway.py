@@ -68,10 +68,12 @@ class LocalGateway:
 
     def models(self) -> tuple[ModelView, ...]:
         """The one model."""
-        model_id, facts = self._group.spec.model_id, self._group.facts
+        view = ModelView(self._group.spec.model_id, self._created, None, aliases=tuple(self._model_aliases))
+        facts = self._group.facts
         if facts is None:
-            return (ModelView(model_id, self._created, None),)
-        return (ModelView(model_id, self._created, facts.context_tokens, facts.calls_tools, facts.thinks),)
+            return (view,)
+        known = {"context_tokens": facts.context_tokens, "calls_tools": facts.calls_tools, "thinks": facts.thinks}
+        return (msgspec.structs.replace(view, **known),)
 
     def cluster(self) -> ClusterView:
         """The group as it is now."""

@@ -50,9 +50,9 @@ def add_io_level() -> None:
         logger.level(IO_LEVEL, no=21, color="<dim>")
 
 
-def log_output(line: str, rank: int, stream: str) -> None:
-    """Log one line that a runner printed."""
-    logger.bind(rank=rank, stream=stream).log(IO_LEVEL, "{}", line)
+def log_output(line: str, **about: object) -> None:
+    """Log one line that a child printed; `about` are fields of its record, such as the rank."""
+    logger.bind(**about).log(IO_LEVEL, "{}", line)
 
 
 def _json_sink() -> "Callable[[Message], None]":

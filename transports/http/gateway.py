@@ -115,7 +115,7 @@ class ClusterView(msgspec.Struct, frozen=True):
 class ModelView(msgspec.Struct, frozen=True):
     """One served model. `created` is seconds since the epoch, `context_tokens` None until a runner has loaded it.
 
-    `calls_tools` and `thinks` are as in `ModelFacts`, and false until then.
+    `calls_tools` and `thinks` are as in `ModelFacts`, and false until then. Clients may ask by the `aliases`, too.
     """
 
     model_id: str
@@ -123,6 +123,11 @@ class ModelView(msgspec.Struct, frozen=True):
     context_tokens: int | None
     calls_tools: bool = False
     thinks: bool = False
+    aliases: tuple[str, ...] = ()
+
+    def is_called(self, name: str) -> bool:
+        """Whether a client that names `name` means this model."""
+        return name == self.model_id or name in self.aliases
 
 
 class IncidentsView(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ class StatusEndpoints:
         """Show one served model."""
         model_id: str = request.path_params["model_id"]
         for view in self._gateway.models():
-            if view.model_id == model_id:
+            if view.is_called(model_id):
                 return _json(_model(view))
         raise ApiError(
             404,

@@ -101,7 +101,7 @@ class ScriptedGateway:
         self.metrics = MetricsExporter(self, self.statistics, FailureStatistics("node-a"))
 
     def models(self) -> tuple[ModelView, ...]:
-        return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None))
+        return (ModelView(MODEL, 1_700_000_000, 2048), ModelView("org/other", 1_700_000_000, None, aliases=("other",)))
 
     def figures(self) -> ServiceFigures:
         """Nothing is counted here."""

@@ -83,6 +83,7 @@ def test_completions(client: openai.OpenAI, gateway: ScriptedGateway, prompt: ob
 def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == [MODEL, "org/other"]
     assert client.models.retrieve("org/other").owned_by == "ringwarden"
+    assert client.models.retrieve("other").id == "org/other"
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("gone")
     assert caught.value.code == "model_not_found"

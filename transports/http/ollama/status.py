@@ -78,7 +78,7 @@ class OllamaStatusEndpoints:
         if not name:
             raise invalid_request("model", "`model` is missing. Name one of the models that `/api/tags` lists.")
         for view in self._gateway.models():
-            if view.model_id == model_name_of(name):
+            if view.is_called(model_name_of(name)):
                 return _json(_shown(view))
         message = f"The model {name[:200]!r} is not served. `/api/tags` lists the models that are."
         raise ApiError(404, "model_not_found", message, param="model")
