@@ -75,7 +75,7 @@ def run_daemon(settings: Settings, display: StartDisplay) -> int:
 
 async def _serve(settings: Settings, kept: Keeping, model: ResolvedModel, guard: Guard, display: StartDisplay) -> int:
     log = group_log(kept, socket.gethostname())
-    spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.path / "group"))
+    spec = group_spec(settings, model.model_id, model.path, empty_folder(kept.state.work_folder))
     starter = LocalStarter(spec, runner_limits(settings), guard)
     live = LiveHub()
     group = supervise_group(settings, kept, spec, starter, log, live)

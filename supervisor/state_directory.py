@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,10 @@ from pathlib import Path
 import msgspec
 
 MAX_RECORD_BYTES = 64 * 1024
+_LOOKED_AT_S = 0.2
+"""`ringwarden doctor` takes the lock for an instant to look at it: that is no other daemon."""
+
+_POLL_S = 0.01
 
 
 class StateDirectoryError(Exception):
@@ -58,6 +63,7 @@ class StateDirectory:
         self.journal_file = path / "journal.db"
         self.raw_logs_folder = path / "logs"
         self.lock_file = path / "lock"
+        self.work_folder = path / "group"
         self._record_file = path / "daemon.json"
 
     def create(self) -> None:
@@ -80,10 +86,17 @@ class StateDirectory:
     def lock(self) -> Generator[None, None, None]:
         """Create the folder and hold it for this process; the daemon's record goes when the context ends.
 
+        Waits 0.2 s at most for somebody who only looks at the lock.
+
         Raises:
             StateDirectoryLocked: Another daemon holds it.
-            StateDirectoryError: The folder cannot be used.
+            StateDirectoryError: The folder cannot be used, or it is somebody's folder for something else.
         """
+        if self.holds_others_work():
+            raise StateDirectoryError(
+                f"{self.work_folder} was not made by ringwarden, which empties its own folder of that name",
+                "Choose a folder for nothing else with --state-dir.",
+            )
         self.create()
         try:
             # Python opens it close-on-exec, so no runner inherits the lock.
@@ -100,13 +113,25 @@ class StateDirectory:
         finally:
             os.close(descriptor)
 
-    def _take(self, descriptor: int) -> None:
+    def holds_others_work(self) -> bool:
+        """Return whether there is a work folder that no daemon made: each makes it under the lock, whose file stays."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise StateDirectoryLocked(self.path, _pid_in(descriptor)) from problem
-            raise _unusable(self.lock_file, problem) from problem
+            return self.work_folder.exists() and not self.lock_file.exists()
+        except OSError:
+            return False  # Nobody can use the folder, and `create` says why.
+
+    def _take(self, descriptor: int) -> None:
+        gives_up_at = time.monotonic() + _LOOKED_AT_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as problem:
+                if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise _unusable(self.lock_file, problem) from problem
+                if time.monotonic() >= gives_up_at:
+                    raise StateDirectoryLocked(self.path, _pid_in(descriptor)) from problem
+            time.sleep(_POLL_S)
         with suppress(OSError):  # the number is for the other one's error message only
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -166,7 +166,7 @@ def _own_node(  # noqa: PLR0917 - as many as there are parts
     if settings.nodes != AUTOMATIC and OWN_NODE not in named_nodes(settings.nodes):
         return None
     own = OwnNode(
-        folder=empty_folder(kept.state.path / "group"),
+        folder=empty_folder(kept.state.work_folder),
         environment=dict(os.environ),
         limits=runner_limits(settings),
         guard=guard,

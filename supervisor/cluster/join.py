@@ -120,7 +120,7 @@ def _agent(
         agent.tell(message)
 
     ranks = NodeRanks(
-        folder=empty_folder(state.path / "group"),
+        folder=empty_folder(state.work_folder),
         environment=dict(os.environ),
         limits=runner_limits(settings),
         guard=guard,

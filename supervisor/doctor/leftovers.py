@@ -15,7 +15,6 @@ from supervisor.runner_record import RUNNERS_FILE, RunnerRecord, StraysOutlive
 from supervisor.state_directory import StateDirectory, StateDirectoryError
 
 STRAYS, FILES = "stray-runners", "leftover-files"
-WORK_FOLDER = "group"
 _ADOPTERS = frozenset({"systemd", "launchd", "init"})
 """Who gets the children of a parent that died."""
 
@@ -49,12 +48,12 @@ def read_leftovers(state: StateDirectory, lock: LockFacts) -> Leftovers:
         return Leftovers(lock, orphans=_orphans(frozenset()))
     record = RunnerRecord(state.path / RUNNERS_FILE)
     recorded = record.strays()
-    work = state.path / WORK_FOLDER
+    work = state.work_folder
     return Leftovers(
         lock,
         recorded=tuple(map(_stray, recorded)),
         orphans=_orphans(frozenset(recorded)),
-        files=(work,) if work.is_dir() and any(work.iterdir()) else (),
+        files=(work,) if not state.holds_others_work() and work.is_dir() and any(work.iterdir()) else (),
         stale_record=state.read_daemon() is not None,
         record_problem=record.problem(),
     )

@@ -1,10 +1,12 @@
 """The daemon's folder: private, locked by one, and found by others."""
 
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,30 @@ def test_a_file_in_the_way_is_told(tmp_path: Path):
     with pytest.raises(StateDirectoryError, match="cannot be used") as caught:
         StateDirectory(file).create()
     assert "--state-dir" in caught.value.remedy
+
+
+def test_a_folder_with_somebody_elses_work_is_refused_as_it_is(tmp_path: Path):
+    (tmp_path / "group").mkdir()
+    tmp_path.chmod(0o755)
+    with pytest.raises(StateDirectoryError, match="was not made by ringwarden"), StateDirectory(tmp_path).lock():
+        pass
+    assert mode_of(tmp_path) == 0o755
+    assert [entry.name for entry in tmp_path.iterdir()] == ["group"]
+
+
+def test_who_only_looks_at_the_lock_keeps_no_daemon_away(tmp_path: Path):
+    state = StateDirectory(tmp_path)
+    with state.lock():
+        pass
+    looking = os.open(state.lock_file, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    looked = threading.Timer(0.03, os.close, (looking,))
+    looked.start()
+    try:
+        with state.lock():
+            assert state.lock_file.read_text() == str(os.getpid())
+    finally:
+        looked.join()
 
 
 def test_a_second_daemon_learns_the_pid_of_the_first(tmp_path: Path):

@@ -93,10 +93,11 @@ def test_wrong_settings_are_all_named_and_what_needs_them_is_not_made(doctor: Ca
 
 def test_fix_puts_right_says_so_and_has_nothing_to_do_the_second_time(doctor: Callable[..., Outcome], tmp_path: Path):
     state = StateDirectory(tmp_path / "state")
-    state.create()
+    with state.lock():
+        pass
     state.path.chmod(0o755)
     state.write_daemon(DaemonRecord(1, "http://127.0.0.1:1", 1.0, "0"))
-    (state.path / "group" / "generation-3").mkdir(parents=True)
+    (state.work_folder / "generation-3").mkdir(parents=True)
     before = rows(doctor("--json"))
     assert (before["state-folder"]["state"], before["leftover-files"]["state"]) == ("warning", "warning")
     assert (state.path / "daemon.json").exists()

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from supervisor.doctor.finding import CheckState
-from supervisor.doctor.leftovers import WORK_FOLDER, Leftovers, clean_up, judge_files, judge_strays, read_leftovers
+from supervisor.doctor.leftovers import Leftovers, clean_up, judge_files, judge_strays, read_leftovers
 from supervisor.doctor.lock import read_lock
 from supervisor.runner_record import RUNNERS_FILE, RunnerRecord
 from supervisor.state_directory import DaemonRecord, StateDirectory
@@ -111,7 +111,8 @@ def test_nothing_is_touched_while_a_daemon_holds_the_lock(
     runner = sleeper()
     state = StateDirectory(tmp_path)
     RunnerRecord(tmp_path / RUNNERS_FILE).add(runner.pid)
-    (tmp_path / WORK_FOLDER / "generation-1").mkdir(parents=True)
+    with state.lock():
+        (state.work_folder / "generation-1").mkdir(parents=True)
     stale = look(state)
     assert [one.pid for one in stale.recorded] == [runner.pid]
     with state.lock():
@@ -121,7 +122,19 @@ def test_nothing_is_touched_while_a_daemon_holds_the_lock(
         assert judge_files(held).state is CheckState.SKIPPED
         assert clean_up(state, held) == ()
     assert runner.poll() is None
-    assert (tmp_path / WORK_FOLDER / "generation-1").is_dir()
+    assert (state.work_folder / "generation-1").is_dir()
+
+
+def test_what_no_daemon_made_is_left_alone(tmp_path: Path):
+    state = StateDirectory(tmp_path)
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "thesis.txt").write_text("years of work")
+    # Something of ours may be there all the same: keys need no lock.
+    state.write_daemon(DaemonRecord(1, "http://127.0.0.1:1", 1.0, "0"))
+    found = look(state)
+    assert found.files == ()
+    assert clean_up(state, found) == ()
+    assert (tmp_path / "group" / "thesis.txt").read_text() == "years of work"
 
 
 def test_a_folder_that_is_not_there_stays_so(tmp_path: Path):
