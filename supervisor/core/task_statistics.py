@@ -200,7 +200,6 @@ class TaskStatistics:
             task.computing_at = now
             self._computing += 1
             self._waiting.pop(task_id, None)
-            self.queue_s.add(now - task.opened_at)
 
     def _close(self, task_id: str, now: float) -> _OpenTask | None:
         task = self._open.pop(task_id, None)
@@ -227,7 +226,10 @@ class TaskStatistics:
         self.total_s.add(times.ended_at_s - times.opened_at_s)
         self.prompt_tokens.add(times.prompt_tokens)
         self.completion_tokens.add(times.completion_tokens)
-        if times.computing_at_s is None or times.first_token_at_s is None:
+        if times.computing_at_s is None:
+            return
+        self.queue_s.add(times.computing_at_s - times.opened_at_s)
+        if times.first_token_at_s is None:
             return
         self.prefill_s.add(times.first_token_at_s - times.computing_at_s)
         decode_s = last_token_at - times.first_token_at_s

@@ -48,7 +48,11 @@ class MetricsExporter(Collector):
 
     def exposition(self, accept: str) -> Exposition:
         """Return all metrics in the newest format that an `Accept` header allows."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # It asks for a version that is no number: the library trips over that.
+            encode, content_type = choose_encoder("")
         return Exposition(encode(self._registry), content_type)
 
     def collect(self) -> Iterator[Metric]:

@@ -71,18 +71,24 @@ def test_who_waits_for_the_group_waits():
     statistics.waited_since("a", 4.0)
     statistics.observe(TaskAccepted("a", 1), 10.5)
     statistics.observe(TokenChunk("a", 0, 7, "x"), 11.0)
-    assert statistics.queue_s.sum == pytest.approx(6.5)
     assert statistics.first_token_s.sum == pytest.approx(7.0)
+    statistics.ended(TaskFinished("a", "stop", 1, 1), 12.0)
+    assert statistics.queue_s.sum == pytest.approx(6.5)
+    assert statistics.total_s.sum == pytest.approx(8.0)
 
 
-def test_who_only_wants_a_prompt_counted_was_not_served():
+def test_durations_are_of_requests_that_ended_well():
     statistics = TaskStatistics(max_concurrent_tasks=1)
-    statistics.opened("a", 10.0)
-    statistics.observe(TaskAccepted("a", 900), 10.0)
-    assert statistics.ended(TaskFinished("a", "length", 900, 0), 10.1) is None
-    figures = statistics.figures(11.0)
-    assert (figures.finished, figures.prompt_tokens_total, figures.running) == (0, 0, 0)
-    assert statistics.total_s.sum == 0
+    for name, end in (
+        ("a", ErrorChunk("a", INCIDENT, 1)),
+        ("b", TaskFinished("b", "cancelled", 4, 1)),
+        ("c", TaskFinished("c", "length", 4, 0)),
+    ):
+        statistics.opened(name, 1.0)
+        statistics.observe(TaskAccepted(name, 4), 2.0)
+        statistics.ended(end, 3.0)
+    durations = (statistics.queue_s, statistics.prefill_s, statistics.decode_s, statistics.total_s)
+    assert [sum(one.counts) for one in durations] == [0, 0, 0, 0]
 
 
 def test_a_place_goes_to_who_waits_longest():

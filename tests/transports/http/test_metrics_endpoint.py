@@ -2,6 +2,7 @@
 
 import httpx2
 import msgspec
+import pytest
 from prometheus_client import parser
 
 from supervisor.metrics.group_metrics import group_metrics
@@ -29,6 +30,15 @@ def test_an_api_key_guards_metrics():
     assert allowed.status_code == 200
     # Who is refused at the door has not come to a route.
     assert answers(allowed.text) == {("none", "401"): 1}
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=new", "text/plain;version=1.x", "é;;=,"])
+def test_an_accept_header_that_means_nothing_gets_the_plain_format(accept: str):
+    with serving(ScriptedGateway()) as running:
+        answer = httpx2.get(running.url + "/metrics", headers={"accept": accept.encode()}, timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "ringwarden_build_info" in answer.text
 
 
 def test_who_leaves_before_an_answer_is_counted_too():
