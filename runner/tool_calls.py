@@ -19,7 +19,7 @@ RawParser = Callable[[str, Sequence[Mapping[str, Any]]], object]
 def tool_parser(parse: RawParser, tools: Sequence[Mapping[str, Any]]) -> ToolParser:
     """Return the parser of one task. It never raises: what cannot be read is logged, and no calls are its result."""
     described = [_with_parameters(tool) for tool in tools]
-    names = {tool["function"].get("name") for tool in described}
+    names = [tool["function"].get("name") for tool in described]
 
     def calls_in(text: str) -> Sequence[ToolCall]:
         try:
@@ -51,7 +51,8 @@ def _call(parsed: object) -> ToolCall:
     """The checked call.
 
     Raises:
-        ValueError: It has no name, or its arguments are no object or cannot be written as JSON.
+        ValueError: It has no name, its arguments are no object or cannot be written as JSON, or it is no Unicode: half
+            of a character, which JSON can spell, cannot be sent to anybody.
     """
     fields = cast(dict[str, object], parsed) if isinstance(parsed, dict) else {}
     name, arguments, call_id = fields.get("name"), fields.get("arguments", {}), fields.get("id")
@@ -63,4 +64,7 @@ def _call(parsed: object) -> ToolCall:
     if not isinstance(arguments, dict):
         raise ValueError("its arguments are no object")  # noqa: TRY004 - one reason of several why it cannot be read
     written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-    return ToolCall(name.strip(), written, call_id if isinstance(call_id, str) and call_id else None)
+    call = ToolCall(name.strip(), written, call_id if isinstance(call_id, str) and call_id else None)
+    for text in (call.name, call.arguments, call.call_id or ""):
+        text.encode()
+    return call

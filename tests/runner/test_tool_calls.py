@@ -166,6 +166,10 @@ def test_a_tool_that_was_offered_without_parameters_can_be_called() -> None:
         {"name": "  ", "arguments": {}},
         {"name": 7, "arguments": {}},
         {"name": "unknown", "arguments": {"raw": "?"}},
+        {"name": "weather", "arguments": {"city": "half of an emoji: \ud83d"}},
+        {"name": "weather", "arguments": '{"city": "half of an emoji: \\ud83d"}'},
+        {"name": "weather\ud83d", "arguments": {}},
+        {"name": "weather", "arguments": {}, "id": "\ud83d"},
         [{"name": "weather", "arguments": {}}, None],
         ValueError("no call"),
         RecursionError("too deep"),
@@ -189,3 +193,10 @@ def test_arguments_that_were_written_as_text_are_an_object() -> None:
 
     (call,) = tool_parser(parse, TOOLS)('{"city": "Zürich"}')
     assert (call.name, call.arguments, call.call_id) == ("weather", '{"city": "Zürich"}', None)
+
+
+def test_a_name_that_is_none_costs_nothing() -> None:
+    """Ollama's clients may send any JSON as a tool; templates decide what they make of it."""
+    tools: tuple[dict[str, Any], ...] = ({"type": "function", "function": {"name": ["weather"]}},)
+    (call,) = tool_parser(lambda text, _: json.loads(text), tools)('{"name": "weather", "arguments": {}}')
+    assert (call.name, call.arguments) == ("weather", "{}")
