@@ -34,6 +34,6 @@ def _shown(cell: Cell) -> str:
         case "holds":
             return text
         case "known":
-            return f"{text} (known: {cell.complaint})"
+            return f"{text} (a known exception)"
         case "broken":
             return f"**{cell.complaint}**: {text}"
