@@ -224,7 +224,8 @@ class LocalGateway:
             case GroupState.FAILED:
                 return Refusal(RefusalCode.CLUSTER_DEGRADED, group.reason or "The group has failed.", incident=incident)
             case GroupState.STOPPING | GroupState.STOPPED:
-                return Refusal(RefusalCode.CLUSTER_DEGRADED, "The service is shutting down.", incident=incident)
+                message = "The service is stopping. Send the request again when it is back."
+                return Refusal(RefusalCode.SERVICE_STOPPING, message, retry_after_s=self._group.expected_wait_s)
             case GroupState.DEGRADED:
                 message = group.reason or "The model has no place on the nodes that are there."
                 return Refusal(RefusalCode.CLUSTER_DEGRADED, message, retry_after_s=30, incident=incident)

@@ -165,4 +165,5 @@ def test_stopping_the_service_tells_the_streams() -> None:
             list(heard)
         body: Any = caught.value.body
         assert "stopped by its operator" in body["message"]
+        assert (body["code"], body["retryable"]) == ("service_stopping", True)
         assert service.process.wait(timeout=30) == 0

@@ -104,6 +104,15 @@ async def test_a_group_that_was_given_up_refuses_at_once_with_its_reason(tmp_pat
         assert [(rank.pid, rank.state) for rank in view.ranks] == [(None, Phase.FAILED)] * 2
 
 
+async def test_a_group_that_stops_refuses_what_a_retry_can_help(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as (gate, group):
+        await group.ready(1)
+        group.supervisor.stop()
+        refused = await refusal(gate)
+        assert (refused.code, refused.incident) == (RefusalCode.SERVICE_STOPPING, None)
+        assert refused.retry_after_s is not None
+
+
 async def test_the_cluster_view_shows_what_runs(tmp_path: Path) -> None:
     async with gateway(tmp_path) as (gate, group):
         await group.ready(1)

@@ -21,6 +21,7 @@ class RefusalCode(StrEnum):
     MODEL_LOADING = "model_loading"
     RUNNER_RESTARTING = "runner_restarting"
     CLUSTER_DEGRADED = "cluster_degraded"
+    SERVICE_STOPPING = "service_stopping"
     QUEUE_FULL = "queue_full"
     TASK_FAILED = "task_failed"
     REQUEST_CANCELLED = "request_cancelled"
