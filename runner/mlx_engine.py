@@ -5,7 +5,7 @@ several tasks may differ from a task alone in the last bits of its logits.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,6 +61,7 @@ class MlxEngine:
     def __init__(self, configuration: Configure) -> None:
         self._configuration = configuration
         self._group: mx.distributed.Group | None = None
+        self._insertions: dict[str, Callable[[], int]] = {}
         self._uids: dict[str, int] = {}
         self._top_candidates: dict[str, int] = {}
         self._task_ids: dict[int, str] = {}
@@ -112,7 +113,7 @@ class MlxEngine:
         tokens = (0,) * min(_WARM_UP_PROMPT_TOKENS, max(1, self._facts.context_tokens - _WARM_UP_TOKENS))
         self.admit(PreparedTask(_WARM_UP_TASK, tokens, sampling))
         done = 0
-        while self._uids:
+        while self._uids or self._insertions:
             done += sum(isinstance(output, Generated) for output in self.step())
             report(done, _WARM_UP_TOKENS)
 
@@ -142,30 +143,35 @@ class MlxEngine:
         return self._broadcast.agreed()
 
     def admit(self, task: PreparedTask) -> None:
-        """Put the task into the batch; it is computed from the next step on."""
+        """Take the task for the batch, which it enters at the first step that has a place for it."""
         from runner.mlx_binding import stop_tokens  # noqa: PLC0415 - loaded with the model
         from runner.sampling import make_logits_processors, make_sampler  # noqa: PLC0415
 
         sampling = task.sampling
-        assert sampling.max_tokens is not None
+        max_tokens = sampling.max_tokens
+        assert max_tokens is not None
         ends = () if sampling.ignore_eos else tuple(self._tokenizer.eos_token_ids)
         usual = make_sampler(sampling, self._facts.vocabulary_size)
         sampler = self.sampler(task, usual)
         usual_processors = make_logits_processors(sampling, len(task.tokens), self._facts.context_tokens)
         # Both run inside the step, which works for all tasks at once. A sampler that tasks share runs for none of them.
-        (uid,) = self._batch.insert(
+        processors = [bound(task.task_id, one) for one in self.logits_processors(task, usual_processors)]
+        self._insertions[task.task_id] = lambda: self._batch.insert(
             [list(task.tokens)],
-            max_tokens=[sampling.max_tokens],
+            max_tokens=[max_tokens],
             samplers=[usual if sampler is usual else bound(task.task_id, sampler)],
-            logits_processors=[
-                [bound(task.task_id, processor) for processor in self.logits_processors(task, usual_processors)]
-            ],
+            logits_processors=[processors],
             stop_sequences=[stop_tokens(ends)],
-        )
-        self._uids[task.task_id] = uid
+        )[0]
         if sampling.logprobs is not None and self._configuration.rank == 0:
             self._top_candidates[task.task_id] = sampling.logprobs
-        self._task_ids[uid] = task.task_id
+
+    def _fill(self) -> None:
+        """Insert what has a place. The batch would take prompts beside as many answers, twice what it may hold."""
+        while self._insertions and len(self._uids) < self._configuration.max_concurrent_tasks:
+            task_id = next(iter(self._insertions))
+            uid = self._uids[task_id] = self._insertions.pop(task_id)()
+            self._task_ids[uid] = task_id
 
     def sampler(self, task: PreparedTask, usual: "Sampler") -> "Sampler":
         """Return what chooses the task's tokens. For subclasses; another one than the usual runs in its context."""
@@ -178,15 +184,19 @@ class MlxEngine:
         return usual
 
     def remove(self, task_ids: Sequence[str]) -> None:
-        """Take tasks out of the batch."""
+        """Take tasks out of the batch, or let them not enter it."""
         uids = [self._uids.pop(task_id) for task_id in task_ids if task_id in self._uids]
+        for task_id in task_ids:
+            self._insertions.pop(task_id, None)
+            self._top_candidates.pop(task_id, None)
         for uid in uids:
-            self._top_candidates.pop(self._task_ids.pop(uid), None)
+            del self._task_ids[uid]
         if uids:
             self._batch.remove(uids)
 
     def step(self) -> Sequence[StepOutput]:
         """One decode step for the running tasks and one chunk for the waiting prompts."""
+        self._fill()
         prompts, tokens = self._batch.next()
         outputs: list[StepOutput] = []
         for prompt in prompts:

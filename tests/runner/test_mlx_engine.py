@@ -16,6 +16,7 @@ from transports.messages import (
     RejectionCode,
     SamplingParameters,
     TaskAccepted,
+    TaskFinished,
     TaskRejected,
     TextPrompt,
     TokenChunk,
@@ -281,3 +282,22 @@ def test_two_ranks_answer_as_one(group: Group, model: Path, parallel: str) -> No
         assert answer(pair, prompts[0], greedy(40)) == alone[0]
         assert pair.shut_down() == [0, 0]
         assert "[ring]" not in "".join(runner.error_text() for runner in pair.runners)
+
+
+def test_no_more_tasks_are_computed_at_once_than_configured(model: Path) -> None:
+    places, names = 2, [task_id() for _ in range(7)]
+    with running(engine=MLX, model=str(model), prefill_step_tokens=8, max_concurrent_tasks=places) as group:
+        group.wait_for_phase(Phase.READY)
+        for number, name in enumerate(names):
+            group.start(name, TokenPrompt((5,) * (40 + number)), greedy(6 + 3 * number))
+        group.finish(*names)
+        computed: set[str] = set()
+        for event in group.leader.events:
+            if isinstance(event, PrefillProgress | TokenChunk):
+                computed.add(event.task_id)
+            elif isinstance(event, TaskFinished):
+                computed.discard(event.task_id)
+            assert len(computed) <= places
+        assert [end.completion_tokens for name in names for end in group.leader.terminals(name)] == [
+            6 + 3 * number for number in range(7)
+        ]
