@@ -33,21 +33,14 @@ class RequestsEndpoint:
 
     async def one(self, request: Request) -> Response:
         """Show one open request, or end it; its own client then gets an error that says so."""
-        wanted = _candidates(request)
-        found = self._cancel(wanted) if request.method == "DELETE" else self._find(wanted)
-        if found is None:
-            raise _not_found(wanted[0])
-        return _json(found)
-
-    def _find(self, wanted: Sequence[str]) -> RequestView | None:
-        return next((view for view in self._gateway.requests() if view.id in wanted), None)
-
-    def _cancel(self, wanted: Sequence[str]) -> CancelledView | None:
-        for request_id in wanted:
-            cancelled = self._gateway.cancel(request_id)
-            if cancelled is not None:
-                return cancelled
-        return None
+        written: str = request.path_params["request_id"]
+        meant = _meant(written, self._gateway.requests())
+        if request.method != "DELETE":
+            return _json(meant)
+        cancelled = self._gateway.cancel(meant.id)
+        if cancelled is None:
+            raise _not_found(written)
+        return _json(cancelled)
 
     async def cancel_response(self, request: Request) -> Response:
         """Refuse to cancel a stored response of the Responses API: none is stored."""
@@ -61,10 +54,25 @@ class RequestsEndpoint:
         )
 
 
-def _candidates(request: Request) -> tuple[str, ...]:
-    """The ids that a client may mean: the one it wrote, and that of the task when it wrote an answer's."""
-    written: str = request.path_params["request_id"]
-    return (written, *(written.removeprefix(prefix) for prefix in _ANSWER_PREFIXES if written.startswith(prefix)))
+def _meant(written: str, views: Sequence[RequestView]) -> RequestView:
+    """The open request that a client means by its own id or by its answer's; clients choose ids, also misleading ones.
+
+    Raises:
+        ApiError: 404 for none; 400 where nobody can know which of two is meant, since the other one must go on.
+    """
+    of_answers = [written.removeprefix(prefix) for prefix in _ANSWER_PREFIXES if written.startswith(prefix)]
+    found = [view for view in views if view.id in (written, *of_answers)]
+    if not found:
+        raise _not_found(written)
+    if len(found) > 1:
+        raise ApiError(
+            400,
+            "invalid_request_error",
+            f"{written[:200]!r} is the id of one open request and that of another one's answer. "
+            f"Name the second by its own id, {of_answers[0][:200]!r}, or the first by its answer's.",
+            param="id",
+        )
+    return found[0]
 
 
 def _not_found(request_id: str) -> ApiError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import anthropic
+import msgspec
 import openai
 import pytest
 
@@ -49,6 +50,7 @@ def running() -> Iterator[Serving]:
 def server(running: Serving) -> Serving:
     """The server of all these tests, with nothing of the last one."""
     GATEWAY.submissions.clear()
+    GATEWAY.open_requests = (QUEUED, DECODING)
     GATEWAY.script = answer("a")
     return running
 
@@ -72,6 +74,18 @@ def test_an_answers_id_is_as_good_as_its_requests(server: Serving) -> None:
         assert told(server, "GET", f"/v1/requests/{written}").body["id"] == "task-2"
         status, _, body = told(server, "DELETE", f"/v1/requests/{written}")
         assert (status, body) == (200, {"id": "task-2", "cancelled": True, "tokens_emitted": 3})
+
+
+def test_an_id_that_could_mean_two_requests_ends_neither(server: Serving) -> None:
+    """A client may choose what looks like the id of another one's answer."""
+    misleading = msgspec.structs.replace(DECODING, id="chatcmpl-req-1")
+    GATEWAY.open_requests = (QUEUED, misleading)
+    for method in ("GET", "DELETE"):
+        status, _, body = told(server, method, "/v1/requests/chatcmpl-req-1")
+        assert (status, body["error"]["param"]) == (400, "id")
+        assert "'req-1'" in body["error"]["message"]
+        assert told(server, method, "/v1/requests/req-1").body["id"] == "req-1"
+        assert told(server, method, "/v1/requests/chatcmpl-chatcmpl-req-1").body["id"] == "chatcmpl-req-1"
 
 
 def test_an_id_that_is_not_open(server: Serving) -> None:
