@@ -60,7 +60,7 @@ def run_daemon(settings: Settings, display: StartDisplay) -> int:
         StateDirectoryError: The state folder cannot be used, or another daemon uses it.
         CannotListen: The address is taken or cannot be listened on.
         ModelSourceError: The model cannot be had, or is broken.
-        TracingUnavailable: Traces are wanted, but what sends them is not installed.
+        TracingUnavailable: Traces are wanted, but what sends them is not installed or set up wrongly.
     """
     configure_log(settings.log_format)
     check_tracing(settings)

@@ -40,6 +40,7 @@ def configure_log(log_format: LogFormat) -> None:
         coloured = wants_colour(os.environ, on_terminal=sys.stderr.isatty())
         logger.add(sys.stderr, level="INFO", format=_FORMAT, colorize=coloured, backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
 
 
 def add_io_level() -> None:
@@ -72,7 +73,15 @@ class _FromLibraries(logging.Handler):
         """Log it, bound to what its `extra` says."""
         known = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         level = record.levelname if record.levelname in _LEVELS else record.levelno
-        logger.bind(**known).opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+        logger.bind(**known).opt(exception=record.exc_info).log(level, "{}", message_of(record))
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return its text; without the arguments when they do not fit, because who logs must not fail by it."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a library's arguments may raise anything
+        return str(record.msg)
 
 
 _LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})

@@ -62,7 +62,7 @@ def run_head(settings: Settings, display: StartDisplay) -> int:
         BusCannotListen: The bus's address is: mostly another head.
         KeyStoreError: The keys cannot be read.
         HeadOvertaken: Its cluster has a later head; the group was stopped.
-        TracingUnavailable: Traces are wanted, but what sends them is not installed.
+        TracingUnavailable: Traces are wanted, but what sends them is not installed or set up wrongly.
     """
     configure_log(settings.log_format)
     check_tracing(settings)

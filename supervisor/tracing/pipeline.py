@@ -14,10 +14,24 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from supervisor.log import message_of
+from supervisor.redaction import redacted
 from supervisor.tracing.request_spans import RequestSpans
 from supervisor.version import version
 
 _LAST_BATCH_S = 2.0
+_MAX_LETTERS = 400
+_SENDERS = ("opentelemetry.exporter.", "opentelemetry.sdk._shared_internal")
+
+
+def check_variables() -> None:
+    """Find out whether `Tracing` can be made with the OTEL_* variables as they are; nothing is sent.
+
+    Raises:
+        ValueError: One of them has a value that cannot be used.
+    """
+    _tell(logging.NullHandler())
+    _provider().shutdown()
 
 
 class Tracing:
@@ -28,9 +42,10 @@ class Tracing:
     """
 
     def __init__(self, model: str) -> None:
-        _warn_once()
-        self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        warnings = _FirstOfEachKind()
+        _tell(warnings)
+        self._provider = _provider()
+        warnings.is_sending = True
         self.spans = RequestSpans(self._provider.get_tracer("ringwarden", version()), model)
 
     async def close(self) -> None:
@@ -41,18 +56,34 @@ class Tracing:
         await anyio.to_thread.run_sync(closing.join, _LAST_BATCH_S)
 
 
-class _FirstFailure(logging.Handler):
-    """Logs the first thing that goes wrong; each batch would tell it again."""
+class _FirstOfEachKind(logging.Handler):
+    """Logs the first thing that goes wrong in sending, and the first that each other part of the library complains of.
+
+    Each batch would tell the same again; and a client's odd header must not use up the word about a collector.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._told = False
+        self._told: set[str] = set()
+        self.is_sending = False
+        """From then on, what those complain of that send is a loss; before, it is a variable that they do without."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log it, if it is the first."""
-        if not self._told:
-            self._told = True
-            logger.warning("traces are lost, and only this is logged about it: {}", record.getMessage())
+        """Log it, if it is the first of its kind."""
+        is_loss = self.is_sending and record.name.startswith(_SENDERS)
+        kind = "sending" if is_loss else record.name
+        if kind in self._told:
+            return
+        self._told.add(kind)
+        what = "traces are lost, and only this is logged about it" if is_loss else "OpenTelemetry says, once"
+        # Headers and addresses with passwords may be in it.
+        logger.warning("{}: {}", what, redacted(message_of(record))[:_MAX_LETTERS])
+
+
+def _provider() -> TracerProvider:
+    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 def _resource() -> Resource:
@@ -63,7 +94,7 @@ def _resource() -> Resource:
     return told.merge(Resource({SERVICE_NAME: "ringwarden", SERVICE_VERSION: version()}))
 
 
-def _warn_once() -> None:
+def _tell(handler: logging.Handler) -> None:
     log = logging.getLogger("opentelemetry")
     log.propagate = False
-    log.handlers = [_FirstFailure()]
+    log.handlers = [handler]

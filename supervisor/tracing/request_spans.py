@@ -43,6 +43,8 @@ class RequestSpans:
 
     def begin(self, scope: Scope, request_id: str) -> "_RequestTrace | None":
         """Begin the span of a request to generate, within the trace that its headers name."""
+        # A pipelined request is begun in the context of the one before it.
+        _CURRENT.set(None)
         operation = OPERATIONS.get(scope["path"])
         if operation is None or scope["method"] != "POST":
             return None

@@ -9,37 +9,42 @@ if TYPE_CHECKING:
 
 
 class TracingUnavailable(Exception):
-    """`otel` is set, but its packages are not installed. `remedy` is what to do."""
+    """`otel` is set, but nothing can be traced. `remedy` is what to do."""
 
-    remedy = "Install them with: pip install 'ringwarden[otel]'. Or leave the setting otel out"
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = f"{remedy}. Or leave the setting otel out"
 
 
 def check_tracing(settings: Settings) -> None:
     """Find out early whether `open_tracing` will work: a download may take an hour.
 
     Raises:
-        TracingUnavailable: See there.
+        TracingUnavailable: Its packages are not installed, or a variable of theirs cannot be used.
     """
-    if settings.otel:
-        _pipeline()
+    if not settings.otel:
+        return
+    try:
+        from supervisor.tracing.pipeline import check_variables  # noqa: PLC0415 - an extra
+    except ImportError as absent:
+        message = f"otel is set, but {absent.name} is not installed"
+        raise TracingUnavailable(message, "Install them with: pip install 'ringwarden[otel]'") from absent
+    try:
+        check_variables()
+    except ValueError as problem:
+        message = f"otel is set, but a variable of OpenTelemetry (OTEL_*) cannot be used: {problem}"
+        raise TracingUnavailable(message.rstrip("."), "Correct that variable") from problem
 
 
 def open_tracing(settings: Settings, model: str) -> "Tracing | None":
-    """Return what traces requests; None when nobody wants it.
+    """Return what traces requests; None when nobody wants it. To be called after `check_tracing`.
 
     Args:
         settings: Checked settings. Where traces go, and how many, is said by the standard OTEL_* variables.
         model: The served model.
-
-    Raises:
-        TracingUnavailable: The packages are not installed.
     """
-    return _pipeline()(model) if settings.otel else None
+    if not settings.otel:
+        return None
+    from supervisor.tracing.pipeline import Tracing  # noqa: PLC0415 - an extra
 
-
-def _pipeline() -> "type[Tracing]":
-    try:
-        from supervisor.tracing.pipeline import Tracing  # noqa: PLC0415 - an extra
-    except ImportError as absent:
-        raise TracingUnavailable(f"otel is set, but {absent.name} is not installed") from absent
-    return Tracing
+    return Tracing(model)

@@ -6,13 +6,21 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 
+import anyio.to_thread
 import openai
 import pytest
+from loguru import logger
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from supervisor.settings import Settings
+from supervisor.tracing.pipeline import Tracing
+from supervisor.tracing.request_spans import RequestSpans
 from supervisor.tracing.setup import TracingUnavailable, check_tracing
 from tests.end_to_end.otlp_receiver import Collector, ReceivedSpan, collector
 from tests.end_to_end.service import Service, scripted_service, wait_until
@@ -139,6 +147,58 @@ def test_a_collector_that_is_not_there_costs_one_warning_and_no_request():
             assert service.log.count("traces are lost") == 1
 
 
+async def test_nobody_s_odd_words_use_up_the_warning_about_a_collector(monkeypatch: pytest.MonkeyPatch):
+    logged: list[str] = []
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "tight")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    sink = logger.add(lambda message: logged.append(message.record["message"]), level="WARNING")
+    tracing = Tracing("tiny")
+    scope: dict[str, Any] = {
+        "path": "/api/chat",
+        "method": "POST",
+        "headers": [(b"traceparent", f"00-{TRACE}-{PARENT}-01".encode()), (b"tracestate", b"\xff odd, odder")],
+    }
+    try:
+        for _ in range(3):
+            trace = tracing.spans.begin(scope, "req-1")
+            assert trace is not None
+            trace.end(200, None)
+        await anyio.to_thread.run_sync(wait_until, lambda: "traces are lost" in str(logged), "the loss is told", 20)
+    finally:
+        await tracing.close()
+        logger.remove(sink)
+    assert [line.partition(":")[0] for line in logged[:2]] == ["OpenTelemetry says, once"] * 2
+    assert "tight" in logged[0]
+    assert "odd" in logged[1]
+    assert len(logged) == 3
+
+
+def test_a_request_is_no_part_of_the_one_before_it_on_its_connection():
+    exported = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    spans = RequestSpans(provider.get_tracer("test"), "tiny")
+    scope: dict[str, Any] = {"path": "/v1/messages", "method": "POST", "headers": []}
+
+    def pipelined() -> None:
+        trace = spans.begin(scope, "req-1")
+        assert trace is not None
+        # uvicorn begins a pipelined request in the context of the one before it.
+        copy_context().run(counted)
+        trace.end(200, None)
+
+    def counted() -> None:
+        spans.begin({**scope, "path": "/v1/messages/count_tokens"}, "req-2")
+        spans.on_task_open("task-2", 1)
+
+    copy_context().run(pipelined)
+    [span] = exported.get_finished_spans()
+    assert span.attributes is not None
+    assert "ringwarden.task_id" not in span.attributes
+
+
 def test_without_its_packages_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, "supervisor.tracing.pipeline", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
@@ -146,3 +206,17 @@ def test_without_its_packages_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TracingUnavailable, match=r"opentelemetry\S* is not installed") as caught:
         check_tracing(Settings(otel=True))
     assert "pip install 'ringwarden[otel]'" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "max_queue_size"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "ATTRIBUTE_COUNT")],
+)
+def test_a_variable_that_cannot_be_used_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+):
+    monkeypatch.setenv(variable, value)
+    check_tracing(Settings())
+    with pytest.raises(TracingUnavailable, match=words) as caught:
+        check_tracing(Settings(otel=True))
+    assert caught.value.remedy.startswith("Correct that variable.")

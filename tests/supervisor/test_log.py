@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.service import PROJECT
 
 PROGRAM = """
-import logging, sys
+import logging, sys, warnings
 from loguru import logger
 from supervisor.log import configure_log, log_output
 
@@ -24,6 +24,8 @@ try:
     raise ValueError("no\\nsuch thing")
 except ValueError:
     logging.getLogger("asyncio").exception("it raised")
+logging.getLogger("careless").error("%d of them", "some")
+warnings.warn("mind this")
 """
 
 
@@ -47,8 +49,12 @@ def test_every_line_is_an_object():
     assert lines[2].items() >= {"level": "ERROR", "message": "from a library", "request": "req-1"}.items()
     assert lines[3]["exception"].endswith("ValueError: no\nsuch thing\n")
     assert "prompt of a client" not in str(lines[3])
+    # A call whose arguments do not fit is a library's fault, and not for its callers to hear of.
+    assert lines[4].items() >= {"level": "ERROR", "message": "%d of them"}.items()
+    assert lines[5]["level"] == "WARNING"
+    assert "UserWarning: mind this" in lines[5]["message"]
     assert all(line["time"].endswith("Z") for line in lines)
-    assert len(lines) == 4
+    assert len(lines) == 6
 
 
 def test_text_is_for_people():
