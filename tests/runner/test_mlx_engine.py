@@ -292,12 +292,8 @@ def test_no_more_tasks_are_computed_at_once_than_configured(model: Path) -> None
             group.start(name, TokenPrompt((5,) * (40 + number)), greedy(6 + 3 * number))
         group.finish(*names)
         computed: set[str] = set()
-        for event in group.leader.events:
-            if isinstance(event, PrefillProgress | TokenChunk):
-                computed.add(event.task_id)
-            elif isinstance(event, TaskFinished):
-                computed.discard(event.task_id)
+        for event in group.leader.of(PrefillProgress | TokenChunk | TaskFinished):
+            (computed.discard if isinstance(event, TaskFinished) else computed.add)(event.task_id)
             assert len(computed) <= places
-        assert [end.completion_tokens for name in names for end in group.leader.terminals(name)] == [
-            6 + 3 * number for number in range(7)
-        ]
+        ends = [end for name in names for end in group.leader.terminals(name)]
+    assert [end.completion_tokens for end in ends] == [6 + 3 * number for number in range(7)]
