@@ -87,6 +87,9 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
     hostfile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A hostfile of mlx.launch: which addresses, in which order.")
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="text|json", help="The log on stderr: for people, or for machines.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings; default: ringwarden.toml, if there is one here.")
     ] = None,
@@ -110,6 +113,7 @@ def up(  # noqa: PLR0917 - typer reads the flags from the signature
         "bus_host": bus_host,
         "bus_port": bus_port,
         "hostfile": hostfile,
+        "log_format": log_format,
         "state_dir": state_dir,
         "api_key_file": api_key_file,
     }

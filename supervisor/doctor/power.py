@@ -7,6 +7,7 @@ from supervisor.doctor.finding import Finding, ok, skipped, warning
 from supervisor.doctor.system_tool import ToolAnswer, ask_tool
 
 CHECK = "sleep"
+_NEVER = re.compile(r"^\s*SleepDisabled\s+1\b", re.MULTILINE)
 _SLEEP = re.compile(r"^\s*sleep\s+(\d+)(?:\s+\((.*)\))?", re.MULTILINE)
 
 
@@ -19,6 +20,8 @@ def judge_power(answer: ToolAnswer | None) -> Finding:
     """Judge when the Mac goes to sleep: a rank that sleeps holds up all others."""
     if answer is None:
         return skipped(CHECK, "Only on macOS can this be asked.")
+    if _NEVER.search(answer.output or "") is not None:
+        return ok(CHECK, "SleepDisabled 1: it never sleeps, whatever else is set")
     found = _SLEEP.search(answer.output or "")
     if found is None:
         return skipped(CHECK, f"The settings are not known: {answer.problem or '`pmset -g` names no sleep'}.")

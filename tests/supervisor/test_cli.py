@@ -58,6 +58,7 @@ def url() -> Generator[str, None, None]:
         (["up", "--port", "99999"], ["--port", "65535"]),
         (["up", "--ranks", "0"], ["--ranks", ">= 1"]),
         (["up", "--parallel", "3d"], ["--parallel"]),
+        (["up", "--log-format", "xml"], ["--log-format", "json"]),
         (["up", "--engine", "nowhere"], ["--engine"]),
         (["up", "--host", "0.0.0.0"], ["API key", "--insecure"]),
         (["ps", "--url", "::::"], ["--url"]),

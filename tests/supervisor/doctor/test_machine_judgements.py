@@ -147,6 +147,8 @@ def test_a_port_is_free_our_own_daemons_or_a_strangers():
         ("Currently in use:\n standby 1\n sleep                0 (sleep prevented by caffeinate)\n", OK, "sleep 0"),
         (" displaysleep         10\n disksleep 10\n sleep                1\n", WARNING, "sleep 1"),
         (" displaysleep         10\n", SKIPPED, ""),
+        ("System-wide power settings:\n SleepDisabled\t\t1\nCurrently in use:\n sleep  1\n", OK, "SleepDisabled 1"),
+        ("System-wide power settings:\n SleepDisabled\t\t0\nCurrently in use:\n sleep  1\n", WARNING, "sleep 1"),
     ],
 )
 def test_sleep(text: str, expected: tuple[CheckState, int], evidence: str):
