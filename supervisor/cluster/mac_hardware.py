@@ -1,8 +1,8 @@
 """What macOS tells of its cables: hardware ports, Thunderbolt domains, RDMA devices. Readers of what commands print.
 
-The words are those of `ibv_devinfo` (Apple TN3205), `networksetup -listallhardwareports` and `system_profiler
-SPThunderboltDataType -json` (as `mlx.distributed_config` of MLX 0.32.4 reads them). All of it may be absent or strange:
-what is not understood is left out.
+The words are those of `ibv_devinfo` (Apple TN3205), `ifconfig`, `networksetup -listallhardwareports` and
+`system_profiler SPThunderboltDataType -json` (as `mlx.distributed_config` of MLX 0.32.4 reads the last two). All of it
+may be absent or strange: what is not understood is left out.
 """
 
 import re
@@ -14,6 +14,7 @@ from transports.cluster.node_facts import RdmaDevice
 
 MAX_DEVICES = 64
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_INTERFACE_LINE = re.compile(r"(\S+): flags=")
 _DEVINFO_LINE = re.compile(r"\s*(hca_id|state):\s*(\S+)")
 
 
@@ -54,6 +55,22 @@ def hardware_ports(listing: str) -> dict[str, str]:
             found[value.strip()] = port
             port = None
     return found
+
+
+def unconnected_interfaces(listing: str) -> frozenset[str]:
+    """Return the interfaces that nothing is plugged into, from what `ifconfig` prints.
+
+    macOS calls a Thunderbolt port up and running all the same.
+    """
+    found: set[str] = set()
+    name = ""
+    for line in listing.splitlines():
+        match = _INTERFACE_LINE.match(line)
+        if match is not None:
+            name = match[1]
+        elif line.strip() == "status: inactive" and len(found) < MAX_DEVICES:
+            found.add(name)
+    return frozenset(found)
 
 
 def rdma_devices(devinfo: str) -> dict[str, bool]:

@@ -8,7 +8,7 @@ import msgspec
 from diagnostics.evidence import OperatingSystem
 from supervisor.cluster.addresses import LinkKind, link_kind, read_interfaces
 from supervisor.cluster.inventory import LINUX_RDMA, linux_rdma
-from supervisor.cluster.mac_hardware import hardware_ports, rdma_devices
+from supervisor.cluster.mac_hardware import hardware_ports, rdma_devices, unconnected_interfaces
 from supervisor.doctor.finding import Finding, failed, ok, skipped, warning
 from supervisor.doctor.system_tool import ToolAnswer, ask_tool
 from supervisor.exit_code import ExitCode
@@ -55,10 +55,12 @@ def judge_proxies(environment: Mapping[str, str], host: str) -> Finding:
 
 
 def read_links(system: OperatingSystem) -> tuple[Link, ...]:
-    """Return the links that are up. Blocks for one command on macOS."""
+    """Return the links that are up and lead somewhere. Blocks for two commands on macOS."""
     on_mac = system is OperatingSystem.DARWIN
     ports = hardware_ports(ask_tool("networksetup", "-listallhardwareports").output or "") if on_mac else {}
-    found = ((one, link_kind(one.name, system, ports)) for one in read_interfaces())
+    unconnected = unconnected_interfaces(ask_tool("ifconfig").output or "") if on_mac else frozenset[str]()
+    interfaces = (one for one in read_interfaces() if one.name not in unconnected)
+    found = ((one, link_kind(one.name, system, ports)) for one in interfaces)
     return tuple(
         Link(one.name, kind, tuple(address for address in one.addresses if ":" not in address))
         for one, kind in found

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from diagnostics.evidence import OperatingSystem
+from supervisor.cluster.addresses import Interface
+from supervisor.doctor import network
 from supervisor.doctor.finding import CheckState
 from supervisor.doctor.memory import ask_wired_limit, judge_gpu_memory, judge_system, read_system
-from supervisor.doctor.network import judge_rdma, read_links, read_rdma
+from supervisor.doctor.network import judge_links, judge_rdma, read_links, read_rdma
 from supervisor.doctor.power import ask_power, judge_power
 from supervisor.doctor.python import read_python
 from supervisor.doctor.system_tool import ask_tool
@@ -51,6 +53,23 @@ def test_a_mac_that_tells_everything(tools: Callable[[Mapping[str, str]], None])
     assert judge_power(ask_power(DARWIN)).state is CheckState.WARNING
     assert judge_rdma(read_rdma(DARWIN), Settings(backend="jaccl"), DARWIN).state is CheckState.OK
     assert read_links(DARWIN)
+
+
+def test_a_port_without_a_cable_is_no_link(tools: Callable[[Mapping[str, str]], None], monkeypatch: pytest.MonkeyPatch):
+    """As on every Mac: the Thunderbolt ports run, without an address, whether something is plugged in or not."""
+    tools(
+        {
+            "networksetup": "printf 'Hardware Port: Wi-Fi\\nDevice: en0\\n'\n"
+            "printf 'Hardware Port: Thunderbolt 1\\nDevice: en1\\n'",
+            "ifconfig": "printf 'en0: flags=8863<UP,RUNNING>\\n\\tinet 10.0.0.7\\n\\tstatus: active\\n'\n"
+            "printf 'en1: flags=8963<UP,RUNNING>\\n\\tmedia: autoselect\\n\\tstatus: inactive\\n'",
+        }
+    )
+    interfaces = (Interface("en0", ("10.0.0.7",)), Interface("en1", ()))
+    monkeypatch.setattr(network, "read_interfaces", lambda: interfaces)
+    links = read_links(DARWIN)
+    assert [one.name for one in links] == ["en0"]
+    assert "Wi-Fi" in judge_links(links, in_cluster=True, system=DARWIN).diagnosis
 
 
 def test_a_mac_whose_commands_fail_leaves_checks_unmade(tools: Callable[[Mapping[str, str]], None]):
