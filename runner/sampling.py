@@ -25,10 +25,15 @@ from runner.mlx_binding import (
 )
 from transports.messages import SamplingParameters
 
+# Some models have logits of 16 bits, which below this leave their range: then every token were as likely as any other.
+_LOWEST_TEMPERATURE = 1e-3
+
 
 def make_sampler(sampling: SamplingParameters, vocabulary_size: int) -> Sampler:
     """Return the sampler of one task. Tasks without a seed that want the same share one, which MLX then runs once."""
-    if sampling.temperature == 0 or sampling.top_p == 0 or sampling.top_k == 1:
+    if sampling.temperature < _LOWEST_TEMPERATURE or sampling.top_k == 1:
+        return greedy_sampler
+    if sampling.top_p * vocabulary_size <= 1:  # The likeliest token alone has so much.
         return greedy_sampler
     top_k = sampling.top_k if 0 < sampling.top_k < vocabulary_size else 0
     if sampling.seed is None:

@@ -51,8 +51,9 @@ Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 
 class SamplingParameters(msgspec.Struct, frozen=True):
-    """How tokens are chosen. `temperature` 0 is greedy. `max_tokens` None means: up to the end of the context.
+    """How tokens are chosen. A `temperature` below 0.001 is greedy.
 
+    `max_tokens` None means: up to the end of the context.
     `logprobs` asks for log-probabilities: None for none, 0 for those of the chosen tokens, n for n alternatives too.
     `max_tool_calls` ends the answer after so many calls: 1 for APIs that let a client refuse parallel calls.
     `max_tokens` 0 asks for no answer but the number of the prompt's tokens: the task ends as soon as it is accepted.

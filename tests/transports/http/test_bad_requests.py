@@ -95,6 +95,7 @@ def _error(client: RawClient, status: int) -> dict[str, Any]:
         ({"top_k": -2}, "top_k"),
         ({"min_p": 2}, "min_p"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 0.001}, "repetition_penalty"),
         ({"presence_penalty": 3}, "presence_penalty"),
         ({"frequency_penalty": -3}, "frequency_penalty"),
         ({"max_tokens": 0}, "max_tokens"),
