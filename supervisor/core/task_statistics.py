@@ -125,7 +125,8 @@ class TaskStatistics:
             case TokenChunk():
                 self._token(event.task_id, task, now)
             case TaskAccepted():
-                task.prompt_tokens = event.prompt_tokens
+                # A runner may say anything; a total that fell would be a restart to whoever reads it.
+                task.prompt_tokens = max(0, event.prompt_tokens)
                 self._wait_or_begin(event.task_id, task, now)
             case PrefillProgress():
                 self._begin(event.task_id, task, now)

@@ -91,6 +91,16 @@ def test_durations_are_of_requests_that_ended_well():
     assert [sum(one.counts) for one in durations] == [0, 0, 0, 0]
 
 
+def test_no_total_falls_whatever_a_runner_says():
+    statistics = TaskStatistics(max_concurrent_tasks=1)
+    statistics.opened("a", 0.0)
+    statistics.observe(TaskAccepted("a", -5), 0.0)
+    statistics.observe(PrefillProgress("a", -9, -9), 0.5)
+    statistics.observe(PrefillProgress("a", 9, 9), 0.5)
+    statistics.ended(TaskFinished("a", "stop", -5, 0), 1.0)
+    assert (statistics.prompt_tokens_total, statistics.prompt_tokens.sum) == (0, 0)
+
+
 def test_a_place_goes_to_who_waits_longest():
     statistics = TaskStatistics(max_concurrent_tasks=1)
     for at, name in enumerate("abc"):

@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+import threading
+from email.utils import formatdate
 
 import pytest
 
@@ -62,10 +64,8 @@ async def test_a_name_that_is_none():
     assert judge_head(facts, "", OperatingSystem.LINUX).state is CheckState.FAILED
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
-def test_a_clock_that_is_not_told(answer: bytes):
-    import threading
-
+def told_by(answer: bytes) -> float | str:
+    """What is made of the answer of a server that then waits for its client to leave."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -73,9 +73,31 @@ def test_a_clock_that_is_not_told(answer: bytes):
             with connection:
                 connection.recv(4096)
                 connection.sendall(answer)
+                if b"date" in answer:
+                    connection.recv(1)
 
         thread = threading.Thread(target=serve)
         thread.start()
         told = read_clock(f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join(timeout=10)
-    assert isinstance(told, str)
+        assert not thread.is_alive()
+    return told
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\ndate: yesterday\r\n\r\n",
+    ],
+)
+def test_a_clock_that_is_not_told(answer: bytes):
+    assert isinstance(told_by(answer), str)
+
+
+def test_an_answer_without_an_end_is_not_waited_for():
+    now = formatdate(usegmt=True).encode()
+    told = told_by(b"HTTP/1.1 200 OK\r\ncontent-length: 999999\r\ndate: " + now + b"\r\n\r\nx")
+    assert isinstance(told, float), told
+    assert abs(told) < 5
