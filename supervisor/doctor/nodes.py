@@ -16,7 +16,11 @@ def judge_nodes(view: ClusterView | None, *, in_cluster: bool) -> Iterator[Findi
     its own words.
     """
     if view is None or not view.nodes:
-        why = "This machine is alone." if not in_cluster else "No running daemon could be asked; start the head."
+        why = (
+            "This machine is alone."
+            if not in_cluster
+            else "No running daemon told of them; see the check of the daemon."
+        )
         yield skipped(NODES, why)
         return
     for node in view.nodes:

@@ -22,12 +22,16 @@ _UNKNOWN = "unknown"
 
 
 class DaemonFacts(msgspec.Struct, frozen=True):
-    """What is known of the daemon. `view` is its own account, or `problem` says why there is none."""
+    """What is known of the daemon. `view` is its own account, or `problem` says why there is none.
+
+    `wants_key` means that we were turned away: that is no fault of the daemon.
+    """
 
     lock: LockFacts
     record: DaemonRecord | None = None
     view: ClusterView | None = None
     problem: str | None = None
+    wants_key: bool = False
 
 
 def read_daemon(settings: Settings, lock: LockFacts) -> DaemonFacts:
@@ -39,7 +43,8 @@ def read_daemon(settings: Settings, lock: LockFacts) -> DaemonFacts:
         with DaemonClient(record.url.rstrip("/"), settings.api_key, timeout_s=_ANSWER_WITHIN_S) as daemon:
             return DaemonFacts(lock, record, view=daemon.cluster())
     except CommandError as problem:
-        return DaemonFacts(lock, record, problem=f"{problem}. {problem.remedy}")
+        wants_key = problem.exit_code == ExitCode.CONFIG
+        return DaemonFacts(lock, record, problem=f"{problem}. {problem.remedy}", wants_key=wants_key)
 
 
 def judge_daemon(facts: DaemonFacts) -> Finding:
@@ -56,6 +61,8 @@ def judge_daemon(facts: DaemonFacts) -> Finding:
             "Look at what it prints.",
         )
     where = f"{pid}; clients ask at {facts.record.url}"
+    if facts.wants_key:
+        return skipped(DAEMON, f"A daemon runs, and could not be asked: {facts.problem}", where)
     if facts.view is None:
         diagnosis = "The daemon runs, but it does not answer as it should."
         remedy = "Look at what it prints; if it hangs, stop it and start it again."
