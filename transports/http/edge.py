@@ -101,9 +101,10 @@ class _Response:
             request_id = self.request_id.encode()
             names = dialect_of(self._scope["path"]).request_id_headers
             message["headers"] = [*message.get("headers", ()), *((name, request_id) for name in names)]
-        elif not message.get("more_body", False):
-            self.ended = True
         await self._send(message)
+        # Not before: a client that reads nothing can hold up the last piece as well.
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.ended = True
 
     def client_gone(self) -> None:
         """End an answer that nobody reads."""

@@ -1,5 +1,6 @@
 """A client that goes away cancels its task, wherever the task is."""
 
+import contextlib
 import socket
 import struct
 
@@ -11,6 +12,7 @@ from tests.transports.http.scripted_gateway import (
     ScriptedGateway,
     Submission,
     accepted,
+    finished,
     play_then_wait,
     token,
 )
@@ -76,6 +78,25 @@ def test_a_client_that_does_not_read_is_given_up() -> None:
         assert _was_cancelled(gateway.submissions[0])
         with pytest.raises((ConnectionResetError, AssertionError, ValueError)):  # Cut: never a terminator.
             client.chunked_body()
+
+
+def test_a_client_that_does_not_read_the_end_is_given_up_too() -> None:
+    """What it has not taken is thrown away: nothing is kept for a connection that nobody reads."""
+    text = "x" * 24_000_000
+    gateway = ScriptedGateway(play_then_wait([accepted(), token(text)], [finished(1)]))
+    with serving(gateway, comment_interval_s=10.0, write_timeout_s=0.3) as running, RawClient(running.port) as client:
+        client.request("POST", "/v1/chat/completions", chat_body(stream=True))
+        client.head()
+        gateway.gate.open()
+        assert gateway.submissions[0].left.wait(DEADLINE_S), "the submit context was never left"
+        with RawClient(running.port) as other:
+            other.request("GET", "/health/live")
+            assert other.whole()[0] == 200
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while data := client.socket.recv(1 << 20):
+                received += len(data)
+        assert received < len(text)
 
 
 def test_after_the_answer_nothing_is_cancelled() -> None:
