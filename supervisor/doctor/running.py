@@ -1,5 +1,7 @@
 """The daemon of this state folder: does it run, does it answer, what did it last go through?"""
 
+import sqlite3
+
 import msgspec
 
 from diagnostics.incident import Incident
@@ -95,7 +97,7 @@ def read_incident(settings: Settings) -> Incident | str | None:
             return next(iter(journal.incidents(1)), None)
     except NoJournalFile:
         return "there is no journal yet"
-    except (JournalUnusable, OSError) as problem:
+    except (JournalUnusable, sqlite3.Error, OSError) as problem:
         return str(problem)
 
 

@@ -90,19 +90,22 @@ class Visit:
     def findings(self) -> Iterator[Finding]:
         """Yield the findings in order, each as soon as it is there. A check that breaks is one that was not made."""
         for check in self._checks():
+            made: set[str] = set()
             try:
-                yield from map(self._without_secrets, self._made(check))
+                for finding in self._made(check):
+                    made.add(finding.check)
+                    yield self._without_secrets(finding)
             except Exception as problem:  # noqa: BLE001 - one broken check must not take the others along
                 why = f"The check itself failed: {type(problem).__name__}: {problem}."
-                yield from (self._without_secrets(skipped(name, why)) for name in check.names)
+                yield from (self._without_secrets(skipped(name, why)) for name in check.names if name not in made)
 
-    def _made(self, check: _Check) -> list[Finding]:
+    def _made(self, check: _Check) -> Iterable[Finding]:
         settings = self._order.resolved.settings
         if check.make is not None:
-            return list(check.make())
+            return check.make()
         if settings is None or check.make_with is None:
             return [skipped(name, "The settings have to be right first.") for name in check.names]
-        return list(check.make_with(settings))
+        return check.make_with(settings)
 
     def _without_secrets(self, finding: Finding) -> Finding:
         """People show these to others; what a process or the system said may hold anything."""
@@ -132,7 +135,9 @@ class Visit:
             _Check((network.RDMA, network.LINKS), make_with=self._network),
             _Check((network.PROXY,), self._proxies),
             _Check((power.CHECK,), lambda: [power.judge_power(power.ask_power(system))]),
-            _Check((running.DAEMON, running.INCIDENT, running.VERSION), make_with=self._running),
+            _Check((running.DAEMON,), make_with=lambda _: [running.judge_daemon(self._daemon)]),
+            _Check((running.INCIDENT,), make_with=self._incident),
+            _Check((running.VERSION,), make_with=lambda _: [running.judge_version(self._daemon, version())]),
             _Check((ring.CHECK,), make_with=self._ring),
         )
 
@@ -225,10 +230,8 @@ class Visit:
         settings = self._order.resolved.settings
         return [network.judge_proxies(self._order.environment, _host_of(settings))]
 
-    def _running(self, settings: Settings) -> Iterable[Finding]:
-        yield running.judge_daemon(self._daemon)
-        yield running.judge_incident(running.read_incident(settings), time.time())
-        yield running.judge_version(self._daemon, version())
+    def _incident(self, settings: Settings) -> Iterable[Finding]:
+        return [running.judge_incident(running.read_incident(settings), time.time())]
 
     def _ring(self, settings: Settings) -> Iterable[Finding]:
         del settings

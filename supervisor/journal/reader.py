@@ -133,7 +133,7 @@ class JournalReader:
     def _all(self, kind: type[Kind], rest: str, *values: Any) -> tuple[Kind, ...]:
         try:
             return tuple(record_of(kind, row) for row in self._rows(kind, rest, values))
-        except msgspec.ValidationError as problem:
+        except msgspec.DecodeError as problem:
             raise JournalUnusable(f"the journal holds a row that is none of ours: {problem}") from problem
 
     def _rows(self, kind: type[Kind], rest: str, values: Sequence[Any]) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def record_of(kind: type[Kind], row: Mapping[str, Any]) -> Kind:
     """Return the record of a row that holds at least the table's columns.
 
     Raises:
-        msgspec.ValidationError: The row was written by something else.
+        msgspec.DecodeError: The row was written by something else.
     """
     if kind is Incident:
         return msgspec.json.decode(row["document"], type=kind)

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from diagnostics.incident import Incident
+from supervisor.certificate import OUR_SYSTEM
 from supervisor.cluster.key_store import KeyStore
+from supervisor.doctor import memory, mlx, running
 from supervisor.doctor.finding import CheckState, Finding
 from supervisor.doctor.keys import judge_keys, read_keys
 from supervisor.doctor.lock import read_lock
+from supervisor.doctor.running import judge_incident, read_incident
 from supervisor.doctor.state_folder import (
     judge_folder,
     judge_journal,
@@ -16,9 +20,13 @@ from supervisor.doctor.state_folder import (
     read_journal,
     tighten_folder,
 )
+from supervisor.doctor.visit import Order, Visit
 from supervisor.journal.database import open_for_writing
+from supervisor.journal.rows import row_of
 from supervisor.settings import Settings
+from supervisor.settings_resolution import resolve_settings
 from supervisor.state_directory import StateDirectory
+from tests.transports.http.scripted_gateway import INCIDENT
 from transports.cluster.keys import generate_key_pair
 
 
@@ -62,6 +70,37 @@ def test_the_journal_absent_good_and_broken(tmp_path: Path):
     assert "0 incidents" in good.evidence[0]
     path.write_bytes(b"not a database" * 1000)
     assert judge_journal(read_journal(path)).state is CheckState.FAILED
+
+
+@pytest.mark.parametrize(
+    "damage", ['UPDATE incidents SET document = \'{"incident_id": "inc\'', "DROP TABLE incidents"], ids=["row", "table"]
+)
+def test_a_journal_that_opens_and_cannot_be_read_is_told_by_each_who_reads_it(tmp_path: Path, damage: str):
+    connection = open_for_writing(tmp_path / "journal.db").connection
+    row = row_of(INCIDENT)
+    connection.execute(
+        f"INSERT INTO incidents ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+    )
+    assert isinstance(read_incident(Settings(state_dir=tmp_path)), Incident)
+    connection.execute(damage)
+    connection.close()
+    assert judge_journal(read_journal(tmp_path / "journal.db")).state is CheckState.FAILED
+    assert judge_incident(read_incident(Settings(state_dir=tmp_path)), 0.0).state is CheckState.SKIPPED
+
+
+def test_a_check_that_breaks_takes_no_other_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def breaks(*given: object, **named: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(running, "judge_incident", breaks)
+    monkeypatch.setattr(memory, "judge_memory", breaks)
+    monkeypatch.setattr(mlx, "read_mlx", breaks)
+    order = Order(resolve_settings({"state_dir": tmp_path}, {}, None), None, {}, OUR_SYSTEM)
+    found = list(Visit(order).findings())
+    broken = [finding.check for finding in found if "no such luck" in finding.diagnosis]
+    assert broken == ["mlx", "metal", "mlx-lm", "memory", "last-incident"]
+    assert len({finding.check for finding in found}) == len(found)
+    assert {"gpu-memory", "daemon", "version"} <= {finding.check for finding in found}
 
 
 def test_the_lock_tells_whether_a_daemon_runs(tmp_path: Path):
