@@ -14,15 +14,16 @@ from loguru import logger
 
 from supervisor.colour import wants_colour
 from supervisor.log_json import json_line
+from supervisor.printable import printable
 from supervisor.settings import LogFormat
 
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Message, Record
 
 IO_LEVEL = "IO"
 FIELDS = ("request", "task", "rank", "generation", "node", "incident", "stream")
 """What a line may be bound to."""
-_FORMAT = "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> {message}"
+_FORMAT = "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> {extra[_printable]}\n{exception}"
 
 
 def configure_log(log_format: LogFormat) -> None:
@@ -38,7 +39,7 @@ def configure_log(log_format: LogFormat) -> None:
         logger.add(_json_sink(), level="INFO", format="{message}", backtrace=False, diagnose=False)
     else:
         coloured = wants_colour(os.environ, on_terminal=sys.stderr.isatty())
-        logger.add(sys.stderr, level="INFO", format=_FORMAT, colorize=coloured, backtrace=False, diagnose=False)
+        logger.add(sys.stderr, level="INFO", format=_text_format, colorize=coloured, backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
 
@@ -54,6 +55,12 @@ def add_io_level() -> None:
 def log_output(line: str, **about: object) -> None:
     """Log one line that a child printed; `about` are fields of its record, such as the rank."""
     logger.bind(**about).log(IO_LEVEL, "{}", line)
+
+
+def _text_format(record: "Record") -> str:
+    """The message may be a runner's; the colours of the format are ours."""
+    record["extra"]["_printable"] = printable(record["message"], keep="\n")
+    return _FORMAT
 
 
 def _json_sink() -> "Callable[[Message], None]":

@@ -16,6 +16,7 @@ class OutputRelay:
         write: Takes one line.
         max_bytes_per_s: What is relayed of a flood; the rest is counted, and the count is written.
         clock: Monotonic seconds.
+        max_lines_per_s: The same for short lines, whose number costs more than their length.
     """
 
     def __init__(
@@ -24,14 +25,17 @@ class OutputRelay:
         write: Callable[[str], None],
         max_bytes_per_s: int = 64 * 1024,
         clock: Callable[[], float] = time.monotonic,
+        max_lines_per_s: int = 1_000,
     ) -> None:
         self._label = label
         self._write = write
         self._max_bytes_per_s = max_bytes_per_s
         self._clock = clock
+        self._max_lines_per_s = max_lines_per_s
         self._splitter = LineSplitter()
         self._window_ends_at = 0.0
         self._room_bytes = 0
+        self._room_lines = 0
         self._dropped_bytes = 0
 
     def feed(self, data: bytes) -> None:
@@ -43,12 +47,16 @@ class OutputRelay:
             self._dropped_bytes += len(data)
             return
         self._room_bytes -= len(data)
-        for line in self._splitter.feed(data):
+        lines = list(self._splitter.feed(data))
+        for line in lines[: self._room_lines]:
             self._write(f"{self._label} {line.text}")
+        self._dropped_bytes += sum(len(line.text) + 1 for line in lines[self._room_lines :])
+        self._room_lines -= min(len(lines), self._room_lines)
 
     def _open_window(self, now: float) -> None:
         self._window_ends_at = now + _WINDOW_S
         self._room_bytes = self._max_bytes_per_s
+        self._room_lines = self._max_lines_per_s
         if self._dropped_bytes:
             self._write(f"{self._label} ({self._dropped_bytes} bytes came too fast and are not shown)")
             self._dropped_bytes = 0

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-import msgspec
 from rich.console import Group
 from rich.text import Text
 
@@ -25,7 +24,7 @@ from supervisor.cli.diagnose_inputs import (
 from supervisor.cli.diagnose_json import group_document, log_document
 from supervisor.cli.diagnose_story import group_story, log_story
 from supervisor.cli.errors import CommandError
-from supervisor.cli.terminal import complain, console, shown
+from supervisor.cli.terminal import complain, console, json_line, shown
 from supervisor.exit_code import ExitCode
 
 NO_CAUSE_FOUND = 1
@@ -121,15 +120,7 @@ def _check_standard_input(names: Sequence[str]) -> None:
 
 
 def _print_document(document: object) -> None:
-    text = msgspec.json.encode(document).decode()
-    # JSON leaves DEL and the C1 controls as they are; a terminal would obey them.
-    plain = text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
-    console().out(plain, highlight=False)
-
-
-def _escaped(letter: str) -> str:
-    units = letter.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+    console().out(json_line(document), highlight=False, end="")
 
 
 def _tell_log(

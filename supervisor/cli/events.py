@@ -20,7 +20,7 @@ from supervisor.cli.event_rows import (
 )
 from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.reading import DaemonChoice
-from supervisor.cli.terminal import complain, console
+from supervisor.cli.terminal import complain, console, json_line
 from supervisor.journal.reader import JournalReader
 from supervisor.journal.selection import Selection
 from transports.live import Snapshot
@@ -123,7 +123,7 @@ def _write(request: EventsRequest, rows: Iterable[EventRow]) -> None:
         if not request.shows(row):
             continue
         if request.as_json:
-            sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+            sys.stdout.write(json_line(row))
         else:
             console().print(row_text(row))
     sys.stdout.flush()

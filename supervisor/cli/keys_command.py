@@ -33,7 +33,8 @@ def show(context: typer.Context, state_dir: StateDir = None, as_json: AsJson = F
     show_own_key(_folder(context, state_dir), as_json=_wants_json(context, as_json))
 
 
-@keys.command()
+# A key in Z85 may begin with a dash.
+@keys.command(context_settings={"ignore_unknown_options": True})
 def accept(
     context: typer.Context,
     name: Name,

@@ -7,11 +7,9 @@ import sys
 import time
 from collections.abc import Iterable
 
-import msgspec
-
 from supervisor.cli.log_lines import LogLine, captured_heading, captured_lines, line_text
 from supervisor.cli.log_query import LogStream
-from supervisor.cli.terminal import console
+from supervisor.cli.terminal import console, json_line
 from supervisor.journal.records import CapturedLog
 
 POLL_INTERVAL_S = 0.2
@@ -66,6 +64,6 @@ class LineWriter:
     def _write(self, line: LogLine, *, with_rank: bool) -> None:
         self.count += 1
         if self._as_json:
-            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            sys.stdout.write(json_line(line))
         else:
             self._console.print(line_text(line, with_rank=with_rank))

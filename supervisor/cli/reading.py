@@ -12,6 +12,7 @@ from supervisor.cli.errors import CommandError
 from supervisor.cli.incident_story import incident_table
 from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.terminal import console
+from supervisor.printable import printable_json
 from supervisor.settings import Settings
 from supervisor.settings_resolution import load_settings
 from supervisor.state_directory import StateDirectory
@@ -35,7 +36,7 @@ class DaemonChoice(msgspec.Struct, frozen=True):
 def print_json(value: object) -> None:
     """Write one JSON document and a newline to standard output."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    console().out(text, highlight=False)
+    console().out(printable_json(text), highlight=False)
 
 
 def show_cluster(choice: DaemonChoice, *, as_json: bool) -> None:

@@ -4,10 +4,12 @@ import os
 import sys
 from typing import TextIO
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from supervisor.colour import wants_colour
+from supervisor.printable import printable, printable_json
 
 WIDTH_WHEN_PIPED = 200
 
@@ -38,11 +40,12 @@ def console(stream: TextIO | None = None, kind: type[QuietConsole] = QuietConsol
 
 def shown(text: str, style: str = "") -> Text:
     """Return `text` as it may be shown: what a runner wrote must not be able to steer the reader's terminal."""
-    return Text("".join(letter if letter.isprintable() else _escaped(letter) for letter in text), style=style)
+    return Text(printable(text), style=style)
 
 
-def _escaped(letter: str) -> str:
-    return "    " if letter == "\t" else letter.encode("unicode_escape").decode("ascii")
+def json_line(value: object) -> str:
+    """Return `value` as one line of JSON with its end, which cannot steer a terminal either."""
+    return printable_json(msgspec.json.encode(value).decode()) + "\n"
 
 
 def announce(line: str) -> None:

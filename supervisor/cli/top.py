@@ -6,12 +6,11 @@ import sys
 import time
 from types import FrameType
 
-import msgspec
 from rich.live import Live
 
 from supervisor.cli.keyboard import keyboard
 from supervisor.cli.reading import DaemonChoice, print_json
-from supervisor.cli.terminal import complain, console
+from supervisor.cli.terminal import complain, console, json_line
 from supervisor.cli.top_state import TopState, TopView
 from supervisor.cli.top_view import Shares, state_parts, top_screen
 from supervisor.cli.top_watch import TopWatch, look_once
@@ -61,7 +60,7 @@ def _print_states(choice: DaemonChoice) -> None:
         lost = view.lost is not None
         if view.state is not None and view.state.at != printed_at and not lost:
             printed_at = view.state.at
-            sys.stdout.write(msgspec.json.encode(view.state).decode() + "\n")
+            sys.stdout.write(json_line(view.state))
             sys.stdout.flush()
 
     TopWatch(choice, changed).watch()

@@ -17,6 +17,7 @@ from diagnostics.cause import Cause
 from diagnostics.phase import Phase
 from supervisor.cli.event_feed import FeedLost, event_feed
 from supervisor.cli.event_rows import EventType, LiveRows, kept_row, row_text, task_row
+from supervisor.cli.terminal import json_line
 from supervisor.journal.journal import Journal
 from supervisor.journal.records import EventRecord, TaskOutcome, TaskRecord
 from supervisor.state_directory import DaemonRecord, StateDirectory
@@ -38,6 +39,15 @@ from transports.live import (
 )
 
 NOW = 1_790_000_000.0
+
+
+def test_json_of_what_a_runner_wrote_cannot_steer_a_terminal_either(capfd: pytest.CaptureFixture[str]):
+    text = "\x1b[2J \x9b2J \x7f \u202e \U000e0041 \u00fc"
+    sys.stdout.write(json_line({"text": text}))
+    sys.stdout.flush()
+    out = capfd.readouterr().out
+    assert out.removesuffix("\n").isprintable()
+    assert json.loads(out) == {"text": text}
 
 
 def row(event: Any) -> dict[str, Any]:

@@ -63,3 +63,8 @@ def test_text_is_for_people():
     assert any(line.endswith("ERROR   from a library") for line in lines)
     with pytest.raises(json.JSONDecodeError):
         json.loads(lines[0])
+
+
+def test_what_a_runner_wrote_cannot_steer_the_terminal_of_the_log():
+    (line,) = [line for line in logged("text").splitlines() if "colour" in line]
+    assert "a line\\r of \\x1b[31mcolour\\x1b[0m \\ud800 and {braces}" in line

@@ -38,6 +38,15 @@ def test_a_flood_is_counted_and_the_next_second_starts_clean() -> None:
     ]
 
 
+def test_a_flood_of_short_lines_costs_no_more_than_their_most():
+    stream, lines, clock = relay(max_bytes_per_s=64 * 1024)
+    stream.feed(b"x\n" * 30_000)
+    assert lines == ["[rank 1 stderr] x"] * 1_000
+    clock.now += 1.0
+    stream.feed(b"again\n")
+    assert lines[-2:] == ["[rank 1 stderr] (58000 bytes came too fast and are not shown)", "[rank 1 stderr] again"]
+
+
 def test_small_output_goes_on_within_the_room_that_is_left() -> None:
     stream, lines, _ = relay(max_bytes_per_s=10)
     stream.feed(b"123456789\n")

@@ -89,6 +89,11 @@ def test_a_key_is_accepted_listed_and_removed(tmp_path: Path):
     assert json_of(tmp_path, "list") == []
 
 
+def test_a_key_may_begin_with_a_dash(tmp_path: Path):
+    assert json_of(tmp_path, "accept", "mini-1", "-" + "0" * 39)["changed"]
+    assert keys(tmp_path, "accept", "mini-1", some_key(), "--no-such-flag").returncode == 64
+
+
 def test_flags_count_before_and_after_the_word(tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     key = some_key()

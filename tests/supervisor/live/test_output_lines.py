@@ -50,6 +50,19 @@ def test_of_a_flood_a_part_is_shown_and_the_rest_is_counted():
     assert fed(subject, block, now=4.0)[0] == Skipped(320)
 
 
+def test_of_a_flood_of_short_lines_a_part_is_shown():
+    subject = OutputLines(max_lines_per_s=3)
+    assert fed(subject, Segment(b"x\n" * 10, (), native=True)) == [TaskLine("x", (), "none")] * 3
+    assert fed(subject, Segment(b"y\n", (), native=True), now=2.0) == [Skipped(14), TaskLine("y", (), "none")]
+
+
+def test_what_was_skipped_last_is_told_when_the_stream_ends():
+    subject = OutputLines(max_bytes_per_s=10)
+    assert fed(subject, Segment(b"z" * 40 + b"\n", (), native=True)) == []
+    assert list(subject.finish()) == [Skipped(41)]
+    assert list(subject.finish()) == []
+
+
 def test_a_long_line_comes_in_pieces_and_an_empty_one_not_at_all():
     subject = OutputLines(max_line_bytes=64)
     lines = fed(subject, Segment(b"y" * 150 + b"\n\n \n", (), native=True))
