@@ -149,6 +149,11 @@ class EncodedEvent(NamedTuple):
 class LiveListener(Protocol):
     """One who listens."""
 
+    @property
+    def position(self) -> int:
+        """The id of the event after which `take` goes on."""
+        ...
+
     async def take(self, within_s: float) -> Sequence[EncodedEvent] | None:
         """Return what is new since the last call, in order, waiting up to `within_s` for the first of it.
 

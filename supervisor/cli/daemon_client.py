@@ -31,13 +31,28 @@ def daemon_url(url: str | None, settings: Settings) -> str:
 
     Raises:
         NoDaemon: None is given, and none is written down.
+        CommandError: The one given is no URL of a daemon.
     """
     if url is not None:
-        return url.rstrip("/")
+        return _checked(url).rstrip("/")
     record = StateDirectory(settings.state_dir).read_daemon()
     if record is None:
         raise NoDaemon(f"no daemon runs from {settings.state_dir}")
     return record.url.rstrip("/")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError) as problem:
+        raise _no_url(url) from problem
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise _no_url(url)
+    return url
+
+
+def _no_url(url: str) -> CommandError:
+    return CommandError(f"--url {url} is no URL", "Write it as http://127.0.0.1:52415", ExitCode.USAGE)
 
 
 class DaemonClient:
@@ -55,9 +70,7 @@ class DaemonClient:
             # A proxy of the environment is for the outside world, not for a daemon of one's own.
             self._http = httpx2.Client(base_url=url, headers=authorization(api_key), timeout=timeout_s, trust_env=False)
         except (httpx2.InvalidURL, ValueError) as problem:
-            raise CommandError(
-                f"--url {url} is no URL", "Write it as http://127.0.0.1:52415", ExitCode.USAGE
-            ) from problem
+            raise _no_url(url) from problem
 
     def __enter__(self) -> Self:
         return self

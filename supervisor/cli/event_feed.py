@@ -36,10 +36,13 @@ class FeedLost(Exception):
 
 
 class NumberedEvent(NamedTuple):
-    """An event and its id, which those lack that tell how things are now."""
+    """An event and its id, which those lack that tell how things are now.
+
+    An id without an event is where the stream begins: who loses it before there was an event goes on from there.
+    """
 
     event_id: int | None
-    event: live.LiveEvent
+    event: live.LiveEvent | None
 
 
 @contextmanager
@@ -100,14 +103,15 @@ def _events(answer: httpx2.Response, max_event_bytes: int) -> Iterator[NumberedE
 
 
 def _decoded(block: bytes) -> NumberedEvent | None:
-    """A comment is no event; neither is a kind that a later version may have."""
+    """A comment is no event; neither is a kind that a later version may have. Both may have an id."""
     lines = (line.partition(b": ") for line in block.split(b"\n"))
     fields = {name: value for name, _, value in lines}
     decoder = _DECODERS.get(fields.get(b"event", b"").decode("ascii", "replace"))
-    if decoder is None:
-        return None
     number = fields.get(b"id", b"")
+    event_id = int(number) if number.isdigit() else None
+    if decoder is None:
+        return None if event_id is None else NumberedEvent(event_id, None)
     try:
-        return NumberedEvent(int(number) if number.isdigit() else None, decoder.decode(fields.get(b"data", b"")))
+        return NumberedEvent(event_id, decoder.decode(fields.get(b"data", b"")))
     except ValueError as problem:  # msgspec's errors are ValueErrors too
         raise FeedLost(f"it sent an event that cannot be understood: {problem}") from problem

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from supervisor.cli.daemon_client import NoDaemon, daemon_url
+from supervisor.cli.errors import CommandError
 from supervisor.cli.event_feed import FeedLost, NumberedEvent, event_feed
 from supervisor.cli.event_rows import (
     LIVE_NAMES,
@@ -21,9 +22,10 @@ from supervisor.cli.event_rows import (
 from supervisor.cli.kept_journal import kept_journal
 from supervisor.cli.reading import DaemonChoice
 from supervisor.cli.terminal import complain, console, json_line
+from supervisor.exit_code import ExitCode
 from supervisor.journal.reader import JournalReader
 from supervisor.journal.selection import Selection
-from transports.live import Snapshot
+from transports.live import Missed, Snapshot
 
 MAX_TASKS = 1_000
 RETRY_INTERVAL_S = 0.5
@@ -61,14 +63,24 @@ def show_events(choice: DaemonChoice, request: EventsRequest) -> None:
     if request.follow:
         _follow(choice, request)
     elif choice.url is not None:
-        settings = choice.settings()
-        with event_feed(
-            daemon_url(choice.url, settings), settings.api_key, since=0, names=(*request.live_names, Snapshot.__name__)
-        ) as events:
-            _write(request, _rows(LiveRows(), _until_now(events)))
+        _show_kept_by(choice, request)
     else:
         with kept_journal(choice.settings().state_dir) as reader:
             _write(request, _kept(reader, request))
+
+
+def _show_kept_by(choice: DaemonChoice, request: EventsRequest) -> None:
+    settings = choice.settings()
+    url, names = daemon_url(choice.url, settings), (*request.live_names, Snapshot.__name__)
+    try:
+        with event_feed(url, settings.api_key, since=0, names=names) as events:
+            _write(request, _rows(LiveRows(), until_now(events)))
+    except FeedLost as problem:
+        raise _broken(url, problem) from problem
+
+
+def _broken(url: str, problem: FeedLost) -> CommandError:
+    return CommandError(f"{url}/events broke off: {problem}", "Look at the daemon's own output", ExitCode.UNAVAILABLE)
 
 
 def _kept(reader: JournalReader, request: EventsRequest) -> list[EventRow]:
@@ -84,6 +96,7 @@ def _follow(choice: DaemonChoice, request: EventsRequest) -> None:
     known: int | None = None if request.since is None else 0
     is_first = True
     while True:
+        url = ""
         try:
             url = daemon_url(choice.url, settings)
             with event_feed(url, settings.api_key, since=known, names=request.live_names) as events:
@@ -94,6 +107,8 @@ def _follow(choice: DaemonChoice, request: EventsRequest) -> None:
                     known = numbered.event_id or known
                     _write(request, _rows(rows, [numbered]))
         except FeedLost as problem:
+            if is_first:
+                raise _broken(url, problem) from problem
             complain(f"the connection to the daemon was lost: {problem}", "Waiting for it to come back")
         except NoDaemon:
             if is_first:
@@ -101,19 +116,29 @@ def _follow(choice: DaemonChoice, request: EventsRequest) -> None:
         time.sleep(RETRY_INTERVAL_S)
 
 
-def _until_now(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
-    """Yield what is kept: the daemon says how things are first, then what is kept, then again how things are."""
-    snapshots = 0
+def until_now(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
+    """Yield what is kept: all that the daemon tells before it has nothing to tell but how things are.
+
+    It says how things are first, and then every second, also while it is still telling what it kept.
+    """
+    began_at, told_at = None, 0.0
+    has_told = True
     for numbered in events:
-        snapshots += isinstance(numbered.event, Snapshot)
-        if snapshots > 1:
-            return
+        event = numbered.event
+        if isinstance(event, Snapshot):
+            began_at = event.at if began_at is None else began_at
+            if not has_told or told_at > began_at:
+                return
+            has_told = False
+        elif event is not None:
+            has_told = True
+            told_at = told_at if isinstance(event, Missed) else event.at
         yield numbered
 
 
 def _rows(rows: LiveRows, events: Iterable[NumberedEvent]) -> Iterator[EventRow]:
     for event_id, event in events:
-        row = None if isinstance(event, Snapshot) else rows.row(event, event_id, time.time())
+        row = None if event is None or isinstance(event, Snapshot) else rows.row(event, event_id, time.time())
         if row is not None:
             yield row
 

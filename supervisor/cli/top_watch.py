@@ -66,7 +66,7 @@ class TopWatch:
             with DaemonClient(url, self._settings.api_key) as daemon:
                 incidents = daemon.incidents()
             self._show(self.view.connected(url, incidents, time.time()))
-            for _, event in events:
+            for event in (event for _, event in events if event is not None):
                 self._show(self.view.seen(url, event, incidents))
 
     def _show(self, view: TopView) -> None:

@@ -96,12 +96,16 @@ class LiveHub:
         """Return when something happens."""
         await self._arrived.wait()
 
-    def after(self, event_id: int, names: frozenset[str]) -> list[EncodedEvent]:
-        """What is kept that is newer, in order, behind a note of what is not kept any more."""
+    def lost_through(self, names: frozenset[str]) -> int:
+        """The newest id that is not kept any more."""
+        return max(ring.lost_through for ring in self._rings(names))
+
+    def after(self, event_id: int, names: frozenset[str], noted_through: int = 0) -> list[EncodedEvent]:
+        """What is kept that is newer, in order, behind a note of what is not kept any more and was not noted yet."""
         rings = self._rings(names)
         newer = [event for ring in rings for event in ring.after(event_id)]
         missed: list[EncodedEvent] = []
-        if any(ring.lost_through > event_id for ring in rings) or 0 < event_id < self._before_first:
+        if self.lost_through(names) > max(event_id, noted_through) or 0 < event_id < self._before_first:
             missed = [self._missed(event_id)]
         return missed + sorted((event for event in newer if event.name in names), key=_id)
 
@@ -127,6 +131,11 @@ class _Listener:
         self._hub = hub
         self._cursor = since
         self._names = names
+        self._noted_through = 0
+
+    @property
+    def position(self) -> int:
+        return self._cursor
 
     async def take(self, within_s: float) -> Sequence[EncodedEvent] | None:
         with anyio.move_on_after(within_s):
@@ -134,7 +143,9 @@ class _Listener:
                 await self._hub.more()
         if self._cursor >= self._hub.newest_id:
             return None if self._hub.closed else ()
-        events = self._hub.after(self._cursor, self._names)
+        events = self._hub.after(self._cursor, self._names, self._noted_through)
+        if events and events[0].name == Missed.__name__:
+            self._noted_through = self._hub.lost_through(self._names)
         batch = _first_of(events)
         self._cursor = self._hub.newest_id if len(batch) == len(events) else _id(batch[-1])
         return batch

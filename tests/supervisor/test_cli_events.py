@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ import pytest
 
 from diagnostics.cause import Cause
 from diagnostics.phase import Phase
-from supervisor.cli.event_feed import FeedLost, event_feed
+from supervisor.cli.event_feed import FeedLost, NumberedEvent, event_feed
 from supervisor.cli.event_rows import EventType, LiveRows, kept_row, row_text, task_row
+from supervisor.cli.events import until_now
 from supervisor.cli.terminal import json_line
 from supervisor.journal.journal import Journal
 from supervisor.journal.records import EventRecord, TaskOutcome, TaskRecord
+from supervisor.live.hub import LiveHub
 from supervisor.state_directory import DaemonRecord, StateDirectory
 from tests.supervisor.canned_daemon import INCIDENT
 from tests.supervisor.canned_daemon import serving as serving_canned
@@ -29,12 +32,14 @@ from tests.transports.http.serving import serving
 from transports.http.gateway import GroupState
 from transports.live import (
     IncidentSeen,
+    LiveListener,
     Missed,
     OutputLine,
     OutputSkipped,
     PhaseChanged,
     RankDied,
     RequestEnded,
+    Snapshot,
     StateChanged,
 )
 
@@ -146,6 +151,63 @@ def test_who_follows_sees_one_daemon_after_the_other(tmp_path: Path):
                 texts = [json.loads(process.stdout.readline())["text"] for _ in range(2)]
                 assert texts[-1] == "group is starting", texts
                 assert "not seen here" in texts[0], "another daemon numbers its events anew"
+
+
+class ListenedTo(LiveHub):
+    """Says when somebody listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_listened_to = threading.Event()
+
+    def listen(self, since: int | None, names: frozenset[str]) -> LiveListener:
+        self.is_listened_to.set()
+        return super().listen(since, names)
+
+
+def test_who_follows_and_has_seen_nothing_yet_misses_nothing_of_the_next_daemon(tmp_path: Path):
+    state, gateway = StateDirectory(tmp_path), ScriptedGateway()
+    state.create()
+    hub = gateway.live = ListenedTo()
+    with serving(gateway) as first:
+        state.write_daemon(DaemonRecord(pid=1, url=first.url, started_at=0.0, version="0"))
+        with ringwarden("--follow", "--json", f"--state-dir={tmp_path}") as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert hub.is_listened_to.wait(60)
+            first.begin_stop()
+            first.join()
+            assert "was lost" in process.stderr.readline()
+            later = ScriptedGateway()
+            later.live.publish(StateChanged(time.time(), GroupState.STARTING, None, 1))
+            with serving(later) as second:
+                state.write_daemon(DaemonRecord(pid=1, url=second.url, started_at=0.0, version="0"))
+                assert "not seen here" in json.loads(process.stdout.readline())["text"]
+                assert json.loads(process.stdout.readline())["text"] == "group is starting"
+
+
+def test_all_that_is_kept_is_told_also_when_it_takes_longer_than_a_second():
+    def snapshot(at: float) -> NumberedEvent:
+        return NumberedEvent(None, Snapshot(at, ScriptedGateway().cluster()))
+
+    def line(at: float) -> NumberedEvent:
+        return NumberedEvent(int(at), OutputLine(at, 0, "stderr", "text", (), "none"))
+
+    place = NumberedEvent(0, None)
+    kept = [place, snapshot(100.0), line(1.0), snapshot(101.0), line(2.0), snapshot(102.0), line(101.5)]
+    assert list(until_now([*kept, snapshot(103.0), line(103.5)])) == kept
+    idle = [place, snapshot(100.0), line(1.0), snapshot(101.0)]
+    assert list(until_now([*idle, snapshot(102.0)])) == idle
+    assert list(until_now([place, snapshot(100.0), snapshot(101.0)])) == [place, snapshot(100.0)]
+
+
+@pytest.mark.parametrize("url", ["localhost:52415", "http://[::1", "http://127.0.0.1:port", "ftp://mac/", "http://"])
+@pytest.mark.parametrize("flags", [(), ("--follow",)])
+def test_an_address_that_is_none_is_named(url: str, flags: tuple[str, ...]):
+    with ringwarden(*flags, "--url", url) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (64, "")
+    assert f"--url {url} is no URL" in err
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class EventsEndpoint:
             self._feed.leave(listener)
 
     async def _write(self, listener: LiveListener, answer: "_Answer", *, wants_snapshots: bool) -> None:
-        await answer.begin()
+        await answer.begin(listener.position)
         shown: EncodedEvent | None = None
         while True:
             newest = self._newest_snapshot() if wants_snapshots else None
@@ -107,9 +107,10 @@ class _Answer:
         self._written_at_s = clock()
         self._writing_since_s: float | None = None
 
-    async def begin(self) -> None:
+    async def begin(self, position: int) -> None:
+        """Say where the stream begins, so that a client that loses it before the first event can come back there."""
         await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEAD]})
-        await self._put(sse_comment("ringwarden"))
+        await self._put(b": ringwarden\nid: %d\n\n" % position)
 
     async def put(self, data: bytes) -> None:
         """Write something, or nothing unless there was silence for too long."""

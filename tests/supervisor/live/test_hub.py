@@ -9,6 +9,7 @@ import pytest
 
 from diagnostics.phase import Phase
 from supervisor.live.hub import LiveHub
+from transports.http.gateway import GroupState
 from transports.live import (
     LIVE_EVENT_NAMES,
     EncodedEvent,
@@ -17,6 +18,7 @@ from transports.live import (
     OutputLine,
     PhaseChanged,
     RecordedEvent,
+    StateChanged,
     TooManyListeners,
 )
 
@@ -81,6 +83,14 @@ async def test_an_id_of_another_run_is_no_gap_that_could_be_counted() -> None:
     subject = hub(phase(0))
     assert decoded(await taken(subject, 999_000_007)) == [Missed(None), phase(0)]
     assert decoded(await taken(subject, 2_000_000_000)) == [Missed(None), phase(0)]
+
+
+async def test_what_is_missed_is_told_once_however_many_parts_the_rest_comes_in() -> None:
+    reasons = [StateChanged(1.0, GroupState.READY, str(number) * 200_000, 1) for number in range(3)]
+    subject = hub(*reasons, *(line(str(number)) for number in range(10)), max_lines=4)
+    listener = subject.listen(0, ALL)
+    told = [event for _ in range(4) for event in decoded(await listener.take(0.0))]
+    assert told == [Missed(6), *reasons, *(line(str(number)) for number in range(6, 10))]
 
 
 async def test_a_listener_falls_behind_alone() -> None:

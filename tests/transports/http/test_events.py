@@ -96,6 +96,14 @@ def test_a_client_that_comes_back_says_where_it_was():
         assert reader.until("PhaseChanged") == phase(2)
 
 
+def test_a_client_that_was_sent_nothing_yet_can_come_back_too():
+    with watched(phase(0)) as (hub, server, client):
+        reader = Reader(client, "/events?types=PhaseChanged")
+        server.call_later(0.1, lambda: hub.publish(phase(1)))
+        assert reader.until("PhaseChanged") == phase(1)
+        assert reader.comments[0] == f": ringwarden\nid: {hub.newest_id - 1}"
+
+
 def test_only_the_kinds_that_are_asked_for():
     line = OutputLine(1.0, 1, "stderr", "<img src=x onerror=alert(1)>\n: \u2028", ("req-1",), "exact")
     with watched(phase(0), line) as (_, _, client):
