@@ -54,7 +54,7 @@ class GroupObserver(Protocol):
         """The group entered a state."""
 
     def on_runner_failed(self, failed: RunnerFailed) -> None:
-        """A runner died that was not asked to. Exactly once per dead runner."""
+        """A runner died in a group that was not being stopped. Exactly once per dead runner."""
 
     def on_incident(self, incident: Incident) -> None:
         """An incident was declared, or a later version of it with more in it."""

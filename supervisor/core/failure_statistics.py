@@ -43,7 +43,7 @@ class FailureStatistics:
         self._first_death_at = None
 
     def runner_failed(self, failed: RunnerFailed, now: float) -> None:
-        """A runner died that was not asked to."""
+        """A runner died in a group that was not being stopped: by itself, or it fell or was ended with another one."""
         certificate = next(iter(failed.incident.certificates), None)
         self.runner_exits[failed.incident.cause, _signal_of(certificate)] += 1
         if failed.incident.cause is Cause.STALLED:

@@ -44,7 +44,7 @@ def failure_metrics(failures: FailureStatistics) -> Iterator[Metric]:
     """Yield what was counted about failures."""
     yield counters(
         "runner_exits",
-        "Runners that died without being asked to.",
+        "Runners that died in a group that was not being stopped, those included that fell with another one.",
         ("cause", "signal"),
         [((cause.value, signal), count) for (cause, signal), count in sorted(failures.runner_exits.items())],
     )

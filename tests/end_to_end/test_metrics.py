@@ -90,6 +90,8 @@ def test_what_was_served_is_counted(after_a_death: tuple[Service, Samples, Sampl
 def test_a_death_is_counted_and_counters_survive_it(after_a_death: tuple[Service, Samples, Samples]):
     _, before, after = after_a_death
     assert value(after, "runner_exits_total", cause="killed_no_stderr", signal="SIGKILL") == 1
+    # The other rank falls with it.
+    assert sum(one for (name, _), one in after.items() if name == "runner_exits_total") == 2
     assert value(after, "incidents_total", cause="killed_no_stderr") == 1
     assert value(after, "runner_restarts_total") == 2
     assert value(after, "failure_detect_seconds_count") == 1
