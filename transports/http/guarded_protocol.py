@@ -49,7 +49,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a head while it is not complete."""
-        if self._reading is _Reading.NOTHING:
+        # Some clients send a line end after a request; it must not cost them the answer.
+        if self._reading is _Reading.NOTHING and (data.strip(b"\r\n") or not self._is_answering):
             self._begin_head()
         self._head_bytes += len(data)
         super().data_received(data)
@@ -92,6 +93,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         self._refuse(ApiError(400, "invalid_http", f"{msg} Send HTTP/1.1."))
 
+    @property
+    def _is_answering(self) -> bool:
+        """Whether a response is under way."""
+        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+
     def _begin_head(self) -> None:
         self._reading = _Reading.HEAD
         self._head_bytes = 0
@@ -104,7 +110,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, error: ApiError) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
+        if not self._is_answering:
             self.transport.write(_whole_response(error, dialect_of(self.url.decode("latin-1"))))
         self._close()
 

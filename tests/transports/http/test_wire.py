@@ -1,6 +1,7 @@
 """Facts on the wire that no SDK shows: terminators, comments, headers, what happens to the connection."""
 
 import json
+import time
 
 import pytest
 
@@ -180,6 +181,25 @@ def test_another_request_id_is_replaced(given: str) -> None:
         _, headers, body = client.whole()
         assert headers["x-request-id"].startswith("req-")
         assert body["error"]["request_id"] == headers["x-request-id"]
+
+
+def test_a_line_end_after_a_request_is_no_request() -> None:
+    """Some clients send one; the time for a request's head must not run out on it, and the answer be cut."""
+    gateway = ScriptedGateway(play_then_wait([accepted(), token("a")], [token("b"), finished(2)]))
+    with (
+        serving(gateway, comment_interval_s=0.1, head_timeout_s=0.3) as running,
+        RawClient(running.port) as client,
+    ):
+        client.request("POST", "/v1/chat/completions", chat_body(stream=True))
+        client.head()
+        client.send(b"\r\n")
+        body, until = b"", time.monotonic() + 0.9
+        while time.monotonic() < until:
+            body += client.chunk()
+        gateway.gate.open()
+        assert sse_events(body + client.chunked_body())[-1] == "[DONE]"
+        client.request("GET", "/health/live")
+        assert client.whole()[0] == 200
 
 
 def test_pipelined_requests_are_answered_in_order() -> None:
