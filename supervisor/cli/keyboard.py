@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 _MOST_KEYS = 64
+_CONTROL_CHARACTERS = 6
 
 
 class Keyboard:
@@ -31,7 +32,10 @@ class Keyboard:
 
 @contextmanager
 def keyboard() -> Generator[Keyboard]:
-    """Read keys one by one, unseen, while the context lasts. Ctrl-C stays what it is."""
+    """Read keys one by one, unseen, while the context lasts. Ctrl-C stays what it is.
+
+    Ctrl-Z does nothing meanwhile: a shell would get back a terminal that still shows another screen, without a cursor.
+    """
     if not sys.stdin.isatty():
         yield Keyboard(None)
         return
@@ -39,6 +43,9 @@ def keyboard() -> Generator[Keyboard]:
     before = termios.tcgetattr(descriptor)
     try:
         tty.setcbreak(descriptor)
+        changed = termios.tcgetattr(descriptor)
+        changed[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(descriptor, "PC_VDISABLE").to_bytes(1, "big")
+        termios.tcsetattr(descriptor, termios.TCSANOW, changed)
         yield Keyboard(descriptor)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -68,8 +68,8 @@ def _print_states(choice: DaemonChoice) -> None:
 
 def _draw(choice: DaemonChoice) -> None:
     # An ordered end also when somebody else ends it, so that the terminal is what it was.
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
+    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ending, _leave)
     watch = TopWatch(choice)
     watch.start()
     out = console()

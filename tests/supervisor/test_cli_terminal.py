@@ -125,6 +125,15 @@ def test_top_draws_resizes_follows_and_quits(tmp_path: Path):
             assert terminal.is_sane()
 
 
+def test_top_leaves_no_shell_with_its_screen():
+    with serving(ScriptedGateway()) as running, on_a_terminal("top", "--url", running.url) as terminal:
+        terminal.wait_for("generation 3")
+        assert not terminal.can_suspend()
+        terminal.press("\x1c")
+        assert terminal.wait() == 128 + signal.SIGQUIT
+        assert terminal.is_sane()
+
+
 @pytest.mark.soak
 def test_top_gives_the_terminal_back_when_it_is_interrupted():
     with serving(ScriptedGateway()) as running, on_a_terminal("top", "--url", running.url, NO_COLOR="1") as terminal:

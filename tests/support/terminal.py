@@ -73,11 +73,16 @@ class Terminal:
             self._read(0.05)
         return self.process.returncode
 
+    def can_suspend(self) -> bool:
+        """Whether Ctrl-Z stops the command, and gives its shell the terminal as it is then."""
+        control_characters = termios.tcgetattr(self._theirs)[6]
+        return control_characters[termios.VSUSP] != b"\0"
+
     def is_sane(self) -> bool:
         """Whether the terminal was left as it was found: echo, lines, screen, cursor."""
         screens = self.raw.count("\x1b[?1049h") == self.raw.count("\x1b[?1049l")
         cursor = self.raw.rfind("\x1b[?25l") <= self.raw.rfind("\x1b[?25h")
-        return screens and cursor and termios.tcgetattr(self._theirs)[:4] == self._before[:4]
+        return screens and cursor and termios.tcgetattr(self._theirs) == self._before
 
     def close(self) -> None:
         if self.process.poll() is None:
