@@ -68,13 +68,26 @@ def read_links(system: OperatingSystem) -> tuple[Link, ...]:
     )
 
 
-def judge_links(links: tuple[Link, ...], *, in_cluster: bool, system: OperatingSystem) -> Finding:
-    """Judge the best link that a ring between machines could take."""
+def judge_links(
+    links: tuple[Link, ...], rdma: Mapping[str, bool], *, in_cluster: bool, system: OperatingSystem
+) -> Finding:
+    """Judge the best link that a ring between machines could take.
+
+    Args:
+        links: Those that are up.
+        rdma: Whether each RDMA device is up. `rdma_en2` is that of `en2`, which then needs no address: JACCL has it.
+        in_cluster: Whether other machines are meant to take part.
+        system: Whose words the remedy is in.
+    """
     usable = sorted((one for one in links if one.addresses and one.kind < LinkKind.VIRTUAL), key=lambda one: one.kind)
     evidence = [f"{one.kind.name.lower()} {one.name}: {', '.join(one.addresses)}" for one in usable]
     if not in_cluster:
         return skipped(LINKS, "No other machine is meant to take part.", *evidence)
-    mute = [one.name for one in links if one.kind is LinkKind.THUNDERBOLT and not one.addresses]
+    mute = [
+        one.name
+        for one in links
+        if one.kind is LinkKind.THUNDERBOLT and not one.addresses and not rdma.get(f"rdma_{one.name}", False)
+    ]
     if not usable:
         return failed(
             LINKS,

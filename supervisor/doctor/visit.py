@@ -222,9 +222,10 @@ class Visit:
         return [clock.judge_synchronised(clock.ask_synchronised(self._system))]
 
     def _network(self, settings: Settings) -> Iterable[Finding]:
-        yield network.judge_rdma(network.read_rdma(self._system), settings, self._system)
+        rdma = network.read_rdma(self._system)
+        yield network.judge_rdma(rdma, settings, self._system)
         links = network.read_links(self._system)
-        yield network.judge_links(links, in_cluster=_in_cluster(settings), system=self._system)
+        yield network.judge_links(links, rdma.devices, in_cluster=_in_cluster(settings), system=self._system)
 
     def _proxies(self) -> Iterable[Finding]:
         settings = self._order.resolved.settings

@@ -69,7 +69,7 @@ def test_a_port_without_a_cable_is_no_link(tools: Callable[[Mapping[str, str]], 
     monkeypatch.setattr(network, "read_interfaces", lambda: interfaces)
     links = read_links(DARWIN)
     assert [one.name for one in links] == ["en0"]
-    assert "Wi-Fi" in judge_links(links, in_cluster=True, system=DARWIN).diagnosis
+    assert "Wi-Fi" in judge_links(links, {}, in_cluster=True, system=DARWIN).diagnosis
 
 
 def test_a_mac_whose_commands_fail_leaves_checks_unmade(tools: Callable[[Mapping[str, str]], None]):

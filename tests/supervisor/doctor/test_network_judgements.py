@@ -40,12 +40,15 @@ def test_the_links_of_a_ring():
     tunnel = Link("utun3", LinkKind.VIRTUAL, ("10.8.0.2",))
 
     def judged(*links: Link, in_cluster: bool = True) -> Finding:
-        return judge_links(links, in_cluster=in_cluster, system=DARWIN)
+        return judge_links(links, {"rdma_en5": True, "rdma_en6": False}, in_cluster=in_cluster, system=DARWIN)
 
     assert outcome(judged(wifi, thunderbolt)) == OK
     assert "thunderbolt bridge0" in judged(wifi, thunderbolt).evidence[0]
     assert "Thunderbolt Bridge" in judged(wifi, mute).remedy
     assert "Wi-Fi" in judged(wifi).diagnosis
+    wired = Link("en1", LinkKind.WIRED, ("192.168.1.8",))
+    assert outcome(judged(wired, Link("en5", LinkKind.THUNDERBOLT, ()))) == OK
+    assert "en6" in str(judged(wired, Link("en6", LinkKind.THUNDERBOLT, ())).evidence)
     assert outcome(judged(tunnel)) == (CheckState.FAILED, 69)
     assert outcome(judged(wifi, in_cluster=False)) == SKIPPED
 
