@@ -101,7 +101,7 @@ class StreamAnswer:
 
     def keep_alive(self) -> bytes:
         """Return what keeps a silent connection alive: clients skip it, proxies see traffic."""
-        return self._writer.keep_alive(self._note)
+        return self._writer.keep_alive(f"decode {self._tokens}" if self._tokens else self._note)
 
     @property
     def tokens_emitted(self) -> int:

@@ -41,6 +41,16 @@ def first_terminal(events: list[TaskEvent]) -> TaskEvent | None:
     return next((event for event in events if isinstance(event, TERMINAL_EVENTS)), None)
 
 
+def test_a_comment_says_what_is_going_on() -> None:
+    """While a call of a tool is held back, tokens come and nothing is shown: that is no prompt any more."""
+    answer = StreamAnswer(ChatSurface().stream_writer(AnswerIdentity(TASK, "tiny", 0, include_usage=False)), "req-1")
+    answer.handle(accepted())
+    answer.handle(PrefillProgress(TASK, 9, 9))
+    assert answer.keep_alive() == b": prefill 9/9\n\n"
+    answer.handle(token(""))
+    assert answer.keep_alive() == b": decode 1\n\n"
+
+
 @given(st.lists(EVENTS, max_size=12), st.booleans(), st.sampled_from([ChatSurface(), CompletionSurface()]))
 def test_exactly_one_end(events: list[TaskEvent], include_usage: bool, surface: ChatSurface) -> None:
     writer = surface.stream_writer(AnswerIdentity(TASK, "tiny", 0, include_usage))
