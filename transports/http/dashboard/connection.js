@@ -6,11 +6,18 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 const SILENCE_MS = 15_000;
 const KEY = "ringwarden-key";
+const UNAUTHORIZED = 401;
+const TOO_MANY = 429;
 
 /** What a request needs to be let in. The key stays in this tab. */
 export function credentials() {
   const key = sessionStorage.getItem(KEY);
-  return key === null ? {} : { authorization: `Bearer ${key}` };
+  return key === null ? {} : { authorization: `Bearer ${inBytes(key)}` };
+}
+
+/** A header is made of bytes; letters beyond ASCII go as UTF-8, where `fetch` would throw. */
+function inBytes(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
 export class Connection {
@@ -22,7 +29,8 @@ export class Connection {
 
   /**
    * @param {(event: {name: string, data: object}) => void} tell takes each event
-   * @param {(status: {kind: string, retryAt?: number}) => void} onStatus `live`, `waiting` until `retryAt`, or `locked`
+   * @param {(status: object) => void} onStatus takes its `kind`: `live`; `waiting` until `retryAt`, because there is no
+   * answer or `isFull`; or `locked`, because there is no key or one that `isWrong`
    */
   constructor(tell, onStatus) {
     this.#tell = tell;
@@ -32,15 +40,15 @@ export class Connection {
   /** Listen for ever. */
   async run() {
     for (;;) {
-      const wasLocked = await this.#listen().catch(() => false);
-      if (wasLocked) {
-        this.#onStatus({ kind: "locked" });
+      const status = await this.#listen().catch(() => null);
+      if (status === UNAUTHORIZED) {
+        this.#onStatus({ kind: "locked", isWrong: sessionStorage.getItem(KEY) !== null });
         await new Promise((resolve) => { this.#wake = resolve; });
         continue;
       }
       const pauseMs = this.#pauseMs * (0.8 + 0.4 * Math.random());
       this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2);
-      this.#onStatus({ kind: "waiting", retryAt: Date.now() + pauseMs });
+      this.#onStatus({ kind: "waiting", retryAt: Date.now() + pauseMs, isFull: status === TOO_MANY });
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
@@ -51,7 +59,7 @@ export class Connection {
     this.#wake();
   }
 
-  /** @returns {Promise<boolean>} true when a key is asked for; else the line was lost */
+  /** @returns {Promise<number>} the status of the answer, when it is over or was none that is wanted */
   async #listen() {
     const abort = new AbortController();
     let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
@@ -59,14 +67,13 @@ export class Connection {
       const response = await fetch(`/events?since=${this.#lastId}`, {
         headers: credentials(), cache: "no-store", signal: abort.signal,
       });
-      if (response.status === 401) return true;
-      if (!response.ok) return false;
+      if (!response.ok) return response.status;
       this.#onStatus({ kind: "live" });
       const parser = new EventParser();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { value, done } = await reader.read();
-        if (done) return false;
+        if (done) return response.status;
         clearTimeout(watchdog);
         watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
         this.#pauseMs = FIRST_PAUSE_MS;

@@ -28,29 +28,34 @@ export function say(node, text) {
 }
 
 /**
- * Let `parent` hold one child for each item, in order. Children stay the same elements, so that focus stays in them.
+ * Let `parent` hold one child for each item, in order. A child stays the same element, and one that keeps its neighbours
+ * is not moved either: what is moved loses the focus and the selection.
  *
  * @param {(item: object) => string} keyOf names an item
  * @param {(item: object) => Element} make makes its element
  * @param {(node: Element, item: object) => void} update brings it up to date
  */
 export function keep(parent, items, keyOf, make, update) {
-  const known = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const keys = items.map((item) => String(keyOf(item)));
+  const wanted = new Set(keys);
+  const known = new Map();
+  for (const node of [...parent.children]) {
+    if (wanted.has(node.dataset.key) && !known.has(node.dataset.key)) known.set(node.dataset.key, node);
+    else node.remove();
+  }
   let place = parent.firstElementChild;
-  for (const item of items) {
-    const key = String(keyOf(item));
+  items.forEach((item, index) => {
+    const key = keys[index];
     let node = known.get(key);
+    known.delete(key);
     if (node === undefined) {
       node = make(item);
       node.dataset.key = key;
-    } else {
-      known.delete(key);
     }
     if (node === place) place = place.nextElementSibling;
     else parent.insertBefore(node, place);
     update(node, item);
-  }
-  for (const node of known.values()) node.remove();
+  });
 }
 
 export const movesLittle = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -40,6 +40,7 @@ function story() {
 
 function updateStory(node, incident, isPast) {
   const shape = JSON.stringify([isPast, incident.certificates.length, incident.recovered_after_s, incident.message,
+    incident.next_step, incident.task_ids.length,
     incident.certificates.map((one) => one.diagnosis.message)]);
   say(node.querySelector(".sentence"), incident.message);
   say(node.querySelector(".when"), whenWords(incident.occurred_at));

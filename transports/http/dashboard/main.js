@@ -49,20 +49,22 @@ function drawBanner() {
   say(at("model"), state.cluster === null ? "" : `${state.cluster.model} · generation ${state.cluster.generation}`);
   document.title = state.link.kind === "live" && banner.tone === "ok" ? "Ringwarden" : `${banner.headline} · Ringwarden`;
   document.body.classList.toggle("stale", state.link.kind === "waiting");
-  countDown(banner.until);
+  countDown(banner);
 }
 
-function countDown(until) {
+function countDown({ what, until }) {
   const left = until === null ? 0 : Math.ceil((until - Date.now()) / 1000);
-  say(at("countdown"), left > 0 ? `${left} s` : "");
+  say(at("countdown"), left > 0 ? `${what} in ${left} s` : "");
 }
 
-/** Incidents from before this daemon's start are not among the events. */
+/** Incidents from before this daemon's start are not among the events; nor is the end of one that was missed. */
 async function readIncidents() {
   const response = await fetch("/incidents", { headers: credentials(), cache: "no-store" });
   if (!response.ok) return;
   for (const incident of (await response.json()).incidents) {
-    if (!state.incidents.has(incident.incident_id)) addIncident(state, incident);
+    const known = state.incidents.get(incident.incident_id);
+    const isNews = known === undefined || (known.recovered_after_s === null && incident.recovered_after_s !== null);
+    if (isNews) addIncident(state, incident);
   }
   redraw();
 }

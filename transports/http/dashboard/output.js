@@ -34,7 +34,7 @@ export class OutputPanel {
       button.setAttribute("aria-pressed", String(rank === this.#rank));
       button.setAttribute("aria-label", rank === null ? "All ranks" : `Rank ${rank}`);
     });
-    const shape = `${state.linesSeen} ${this.#rank} ${this.#task.value} ${this.#frozen}`;
+    const shape = `${state.linesSeen} ${this.#rank} ${this.#task.value} ${this.#frozen?.seen}`;
     if (shape === this.#drawn) return;
     this.#drawn = shape;
     this.#drawLines(state);
@@ -42,15 +42,15 @@ export class OutputPanel {
 
   #drawLines(state) {
     const wanted = this.#task.value.trim();
-    const upTo = this.#frozen ?? Infinity;
-    const fits = (line) => line.number <= upTo && (this.#rank === null || line.rank === this.#rank || line.rank === null) &&
+    const lines = this.#frozen?.lines ?? state.lines;
+    const fits = (line) => (this.#rank === null || line.rank === this.#rank || line.rank === null) &&
       (wanted === "" || line.tasks.some((task) => task.includes(wanted)));
-    const shown = state.lines.filter(fits).slice(-MAX_SHOWN);
+    const shown = lines.filter(fits).slice(-MAX_SHOWN);
     const follows = this.#log.hidden || this.#log.scrollTop + this.#log.clientHeight >= this.#log.scrollHeight - 24;
     this.#log.hidden = shown.length === 0;
     keep(this.#log, shown, (line) => line.number, lineRow, () => {});
     if (follows && this.#frozen === null) this.#log.scrollTop = this.#log.scrollHeight;
-    const held = this.#frozen === null ? 0 : state.linesSeen - this.#frozen;
+    const held = this.#frozen === null ? 0 : state.linesSeen - this.#frozen.seen;
     say(this.#pause, this.#frozen === null ? "Pause" : held > 0 ? `Go on (${held} new)` : "Go on");
     say(this.#quiet, shown.length > 0 ? "" : state.lines.length === 0 ? "Nothing was written yet." : "No line fits these filters.");
     const known = [...new Set(state.lines.slice(-500).flatMap((line) => line.tasks))].slice(-20);
@@ -58,7 +58,10 @@ export class OutputPanel {
   }
 
   #toggle() {
-    this.#frozen = this.#frozen === null ? this.#state?.linesSeen ?? 0 : null;
+    const state = this.#state;
+    if (state === null) return;
+    // Lines of their own: the state forgets its oldest while somebody reads them here.
+    this.#frozen = this.#frozen === null ? { lines: [...state.lines], seen: state.linesSeen } : null;
     this.#pause.setAttribute("aria-pressed", String(this.#frozen !== null));
     if (this.#frozen === null) this.#log.scrollTop = this.#log.scrollHeight;
     this.#redraw();

@@ -42,7 +42,7 @@ export function age(seconds) {
 
 export function clock(at, { exact = false } = {}) {
   const moment = new Date(at * 1000);
-  const text = moment.toLocaleTimeString([], { hour12: false });
+  const text = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   return exact ? `${text}.${String(moment.getMilliseconds()).padStart(3, "0")}` : text;
 }
 
@@ -57,13 +57,20 @@ export function exitWords(status) {
   return `exit code ${status.code}`;
 }
 
-/** @returns {{tone: string, headline: string, detail: string, until: number | null}} `until` is counted down to */
+/** @returns {{tone: string, headline: string, detail: string, what: string, until: number | null}} `what` is at `until` */
 export function bannerOf(state, incident) {
   const link = state.link;
-  if (link.kind === "locked") return banner("warn", "This service asks for its API key.", "It stays in this tab.");
+  if (link.kind === "locked") {
+    const detail = link.isWrong ? "The key that was entered is not the right one." : "It stays in this tab.";
+    return banner("warn", "This service asks for its API key.", detail);
+  }
+  if (link.kind === "waiting" && link.isFull) {
+    return banner("warn", "Too many pages and programs listen already.", "Close one of them. Trying again by itself.",
+      "next try", link.retryAt);
+  }
   if (link.kind === "waiting") {
     return banner("off", "Ringwarden does not answer.", "What is shown below is from before. Trying again by itself.",
-      link.retryAt);
+      "next try", link.retryAt);
   }
   const cluster = state.cluster;
   if (cluster === null) return banner("off", "Connecting to Ringwarden.", "");
@@ -92,7 +99,7 @@ function restartingBanner(cluster, incident) {
   const why = incident === undefined ? "" : gist(incident.message);
   const detail = cluster.ranks.some((rank) => phaseTone(rank.state) === "busy") ? startingDetail(cluster) : "";
   const until = wait ? cluster.seenAt + wait * 1000 : null;
-  return banner("warn", `Restarting. ${why}`.trim(), detail || (incident?.next_step ?? ""), until);
+  return banner("warn", `Restarting. ${why}`.trim(), detail || (incident?.next_step ?? ""), "next start", until);
 }
 
 /** What a verdict says before it goes into details; the whole of it is with the incident. */
@@ -121,6 +128,6 @@ function startingDetail(cluster) {
   return `${ready} of ${cluster.ranks.length} ranks are ready.`;
 }
 
-function banner(tone, headline, detail, until = null) {
-  return { tone, headline, detail, until };
+function banner(tone, headline, detail, what = "", until = null) {
+  return { tone, headline, detail, what, until };
 }
