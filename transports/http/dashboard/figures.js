@@ -62,7 +62,7 @@ export class FiguresPanel {
 
   #percentiles(name, of) {
     if (of === null) this.#tile(name, "–", "no sample yet");
-    else this.#tile(name, milliseconds(of.p50), `95 % under ${milliseconds(of.p95)}`);
+    else this.#tile(name, milliseconds(of.p50), `95 % < ${milliseconds(of.p95)}`);
   }
 
   #tile(name, value, note) {
