@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with the bounds that it lacks: size and time of a request's head, and of a refused body.
+"""uvicorn's HTTP/1.1 protocol with the bounds that it lacks: of a request's head, a refused body, an unread answer.
 
 Below the application nothing has read a header yet, so what is refused here is answered here, in the shape of the API
 that the path belongs to, as far as it is known.
@@ -35,6 +35,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     _reading = _Reading.NOTHING
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    _unread_check: asyncio.TimerHandle | None = None
     url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -43,8 +44,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._set_deadline(self.limits.head_timeout_s, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the deadline with the connection."""
+        """Drop the deadlines with the connection."""
         self._clear_deadline()
+        if self._unread_check is not None:
+            self._unread_check.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,6 +86,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Read on for a while when the request was refused before its end: closing at once could lose the answer."""
         super().on_response_complete()
+        if self._unread_check is None:
+            self._check_unread(0)
         if self._reading is _Reading.BODY:
             self._set_deadline(self.limits.linger_s, self._close)
 
@@ -106,6 +111,15 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _on_head_timeout(self) -> None:
         message = f"The request's headers did not arrive within {self.limits.head_timeout_s:g} s. Send them whole."
         self._refuse(ApiError(408, "request_timeout", message, retryable=True))
+
+    def _check_unread(self, unread_bytes_before: int) -> None:
+        """Cut a connection whose client takes nothing more of an answer that is complete: closing would wait for it."""
+        self._unread_check = None
+        unread_bytes = self.transport.get_write_buffer_size()
+        if unread_bytes and unread_bytes == unread_bytes_before:
+            self.transport.abort()
+        elif unread_bytes:
+            self._unread_check = self.loop.call_later(self.limits.write_timeout_s, self._check_unread, unread_bytes)
 
     def _refuse(self, error: ApiError) -> None:
         if self.transport.is_closing():

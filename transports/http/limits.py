@@ -14,7 +14,8 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
         linger_s: How long the rest of a refused body is read and thrown away, so that its sender can read the answer.
         keep_alive_s: How long an idle connection is kept. Clients pool for 60 s or less, so theirs ends first.
         comment_interval_s: Longest silence on an event stream.
-        write_timeout_s: How long a client may leave an event stream unread before its task is cancelled.
+        write_timeout_s: How long a client may leave an event stream unread before its task is cancelled, and the rest
+            of an answer before it is thrown away.
         max_answer_bytes: Longest text collected for an answer that is not streamed.
         graceful_stop_s: How long running requests may go on after the server was told to stop.
     """

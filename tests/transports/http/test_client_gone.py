@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.transports.http.scripted_gateway import (
     Submission,
     accepted,
     finished,
+    play,
     play_then_wait,
     token,
 )
@@ -92,11 +94,31 @@ def test_a_client_that_does_not_read_the_end_is_given_up_too() -> None:
         with RawClient(running.port) as other:
             other.request("GET", "/health/live")
             assert other.whole()[0] == 200
-        received = 0
-        with contextlib.suppress(ConnectionResetError):
-            while data := client.socket.recv(1 << 20):
-                received += len(data)
-        assert received < len(text)
+        assert _received_bytes(client) < len(text)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_complete_is_not_kept_for_a_client_that_does_not_read(*, stream: bool) -> None:
+    text = "x" * 24_000_000
+    gateway = ScriptedGateway(play(accepted(), token(text), finished(1)))
+    limits = {"write_timeout_s": 0.3, "max_answer_bytes": 10 * len(text)}
+    with serving(gateway, **limits) as running, RawClient(running.port) as client:
+        client.request("POST", "/v1/chat/completions", chat_body(stream=stream))
+        client.head()
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            with RawClient(running.port) as other:
+                other.request("GET", "/health/live")
+                assert other.whole()[0] == 200
+        assert _received_bytes(client) < len(text)
+
+
+def _received_bytes(client: RawClient) -> int:
+    received = 0
+    with contextlib.suppress(ConnectionResetError):
+        while data := client.socket.recv(1 << 20):
+            received += len(data)
+    return received
 
 
 def test_after_the_answer_nothing_is_cancelled() -> None:
