@@ -129,6 +129,7 @@ def test_a_rank_killed_while_starting_is_kept_as_an_incident_and_the_waiting_req
         assert service.get("/cluster")["generation"] == 2
 
 
+@pytest.mark.soak
 def test_while_it_loads_the_service_says_so_with_a_time_to_retry() -> None:
     with scripted_service(script={"layer_interval_s": 60.0}) as service:
         assert service.get("/health/live") == {"status": "live"}

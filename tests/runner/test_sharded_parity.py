@@ -45,7 +45,11 @@ def whole(prompts: list[list[int]], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.timeout(DEADLINE_S + 20)
 @pytest.mark.parametrize(
     ("parallel", "ranks", "max_tokens"),
-    [("tensor", 2, MAX_TOKENS), ("tensor", 4, MAX_TOKENS_OF_FOUR_RANKS), ("pipeline", 2, MAX_TOKENS)],
+    [
+        ("tensor", 2, MAX_TOKENS),
+        pytest.param("tensor", 4, MAX_TOKENS_OF_FOUR_RANKS, marks=pytest.mark.soak),
+        pytest.param("pipeline", 2, MAX_TOKENS, marks=pytest.mark.soak),
+    ],
 )
 def test_sharded_answers_equal_whole_ones(
     *, parallel: str, ranks: int, max_tokens: int, prompts: list[list[int]], whole: list[list[int]], tmp_path: Path

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "scripts" / "bench"
 QUICK = ("death", "diagnostics", "journal", "bus", "cluster")
-SLOW = ("token_latency", "orphans", "idle", "tokens", "concurrent", "recovery")
+SLOW = ("token_latency", "orphans", "idle", "tokens", "concurrent", "clients", "recovery")
 FRAMES = "frames"
 
 

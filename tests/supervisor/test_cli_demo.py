@@ -48,7 +48,7 @@ def test_the_story_happens(tmp_path: Path):
 
 @pytest.mark.mlx
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_an_interrupted_demo_takes_its_daemon_along(tmp_path: Path, number: signal.Signals):
     demo = start_demo(tmp_path)
     children: list[psutil.Process] = []

@@ -67,7 +67,7 @@ async def test_a_rank_stopped_while_decoding_is_named_within_its_learned_budget(
     [
         pytest.param("connect", Phase.CONNECTING, "it was connecting", marks=pytest.mark.soak),
         ("load", Phase.LOADING, "it was loading (2 of 4, budget 6 s"),
-        ("warm_up", Phase.WARMING_UP, "it was warming up"),
+        pytest.param("warm_up", Phase.WARMING_UP, "it was warming up", marks=pytest.mark.soak),
     ],
 )
 @pytest.mark.parametrize("action", ["hang", pytest.param("sigstop", marks=pytest.mark.soak)])
@@ -137,6 +137,7 @@ async def prefill(folder: Path, *, chunks: int, chunk_s: float, stall_timeout_s:
         assert group.recorder.failed == []
 
 
+@pytest.mark.soak
 async def test_a_slow_load_that_moves_is_no_hang_nor_is_the_rank_that_waits_for_it(tmp_path: Path) -> None:
     script = {"layers": 24}
     faults = [{"action": "sleep", "at": "load", "rank": 1, "step": layer, "seconds": 0.5} for layer in range(24)]

@@ -23,6 +23,7 @@ def test_a_rank_is_killed(cluster: Cluster, rank: int) -> None:
     assert_a_rank_can_be_killed(cluster, rank)
 
 
-@pytest.mark.parametrize("node", ["a", *(pytest.param(node, marks=pytest.mark.soak) for node in ("b", "c"))])
+@pytest.mark.soak
+@pytest.mark.parametrize("node", ["a", "b", "c"])
 def test_a_node_is_killed(cluster: Cluster, node: str) -> None:
     assert_a_node_can_be_killed(cluster, node)

@@ -62,6 +62,7 @@ def test_an_agent_that_is_killed_and_started_at_once(cluster: Cluster, node: str
     before.assert_serves_again()
 
 
+@pytest.mark.soak
 def test_an_agent_that_is_stopped_is_silent_and_its_rank_lost(cluster: Cluster) -> None:
     before = Before(cluster)
     lost = before.rank_on("b")

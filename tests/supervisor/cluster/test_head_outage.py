@@ -48,6 +48,7 @@ def assert_ended_unreached(process: CommandProcess, error: str) -> None:
     assert "fault of ringwarden" not in process.log, process.log
 
 
+@pytest.mark.soak
 def test_nodes_keep_their_runners_for_the_budget_and_leave_with_the_last_error(tmp_path: Path):
     with running_cluster(tmp_path, settings={"outage_budget_s": BUDGET_S}) as cluster:
         cluster.wait_ready()

@@ -84,6 +84,7 @@ def service(name: str, **changes: object) -> AsyncServiceInfo:
     return AsyncServiceInfo(SERVICE_TYPE, name, **{**values, **changes})  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("multicast")
 async def test_a_head_is_found_at_once_and_gone_when_it_ends():
     head = some_head()
