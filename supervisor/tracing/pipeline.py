@@ -21,7 +21,8 @@ from supervisor.version import version
 
 _LAST_BATCH_S = 2.0
 _MAX_LETTERS = 400
-_SENDERS = ("opentelemetry.exporter.", "opentelemetry.sdk._shared_internal")
+_SENDERS = ("opentelemetry.exporter.", "opentelemetry.sdk.trace.export", "opentelemetry.sdk._shared_internal")
+"""Who logs that spans could not be sent: the exporter, and the queue before it, by its old and its new name."""
 
 
 def check_variables() -> None:
