@@ -30,6 +30,7 @@ class _Figures(NamedTuple):
     tokens_per_s: float
     first_token_p99_s: float
     gap_p99_s: float
+    answer_p99_s: float
 
 
 def measure(*, quick: bool) -> Iterator[Row]:
@@ -54,6 +55,7 @@ def measure(*, quick: bool) -> Iterator[Row]:
     yield _row("total tokens/s", "tokens_per_s", ours, theirs, how, at_least=True)
     yield _row("p99 of the time to the first token", "first_token_p99_s", ours, theirs, how, at_least=False)
     yield _row("p99 of the time between tokens", "gap_p99_s", ours, theirs, how, at_least=False)
+    yield _row("p99 of the time to the last token", "answer_p99_s", ours, theirs, how, at_least=False)
 
 
 def _row(
@@ -92,12 +94,13 @@ def _run(port: int, request: dict[str, Any], clients: int, repetition: int) -> _
     answers = asyncio.run(_all_at_once(port, request, clients, repetition))
     ended = max(answer.events_at_s[-1] for answer in answers)
     firsts = [answer.events_at_s[0] - answer.sent_at_s for answer in answers]
+    lasts = [answer.events_at_s[-1] - answer.sent_at_s for answer in answers]
     gaps = [
         later - earlier
         for answer in answers
         for earlier, later in zip(answer.events_at_s, answer.events_at_s[1:], strict=False)
     ]
-    return _Figures(clients * request["max_tokens"] / (ended - started), _p99(firsts), _p99(gaps))
+    return _Figures(clients * request["max_tokens"] / (ended - started), _p99(firsts), _p99(gaps), _p99(lasts))
 
 
 async def _all_at_once(port: int, request: dict[str, Any], clients: int, repetition: int) -> list[_Answer]:
