@@ -5,6 +5,7 @@ import { clock, milliseconds } from "/dashboard/words.js";
 import uPlot from "/dashboard/vendor/uPlot.esm.js";
 
 const HEIGHT_PX = 160;
+const HALF_TIME_PX = 26;
 const LONGEST_SPAN_S = 300;
 const SHORTEST_SPAN_S = 60;
 const TILES = [
@@ -25,6 +26,12 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function rangeOf(least, most) {
   if (least === null || most === null) return [0, SHORTEST_SPAN_S];
   return [most - Math.min(LONGEST_SPAN_S, Math.max(SHORTEST_SPAN_S, most - least)), most];
+}
+
+/** Whether there is no room for a time below its tick: it would reach over the right edge. */
+function isCutOff(plot, at) {
+  const { min, max } = plot.scales.x;
+  return ((max - at) / (max - min)) * plot.width < HALF_TIME_PX;
 }
 
 export class FiguresPanel {
@@ -114,7 +121,7 @@ class Plot {
         y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.15)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 24, space: 90, values: (_, ticks) => ticks.map((at) => clock(at)), incrs: [15, 30, 60, 120] },
+        { ...axis, grid: { show: false }, size: 24, space: 90, values: (plot, ticks) => ticks.map((at) => (isCutOff(plot, at) ? "" : clock(at))), incrs: [15, 30, 60, 120] },
         { ...axis, size: 44, space: 34, values: (_, ticks) => ticks.map((tick) => (tick >= 1000 ? `${tick / 1000}k` : String(tick))) },
       ],
       series: [{}, ...this.#plan.series.map(([, , tone], index) => ({
