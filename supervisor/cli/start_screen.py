@@ -91,7 +91,7 @@ class BarDisplay:
         sys.stderr = self._stderr
 
     def line(self, text: str) -> None:
-        """Print it, above the bar if there is one. A download is over when something else is told."""
+        """Print it, above the bar if there is one."""
         self._print(shown(text))
 
     def download(self, name: str, done_bytes: int, total_bytes: int) -> None:

@@ -22,6 +22,8 @@ _HEAD = (
     (b"x-accel-buffering", b"no"),
 )
 _SNAPSHOT_INTERVAL_S = 1.0
+_PAUSE_S = 0.05
+"""Between two writes to one listener: what comes meanwhile comes together, and many who listen cost little."""
 _MAX_REQUESTS_SHOWN = 100
 _ENCODER = msgspec.json.Encoder()
 
@@ -84,6 +86,7 @@ class EventsEndpoint:
             if events is None:
                 break
             await answer.put(b"".join(map(_wire, events)))
+            await anyio.sleep(_PAUSE_S)
         await answer.end()
 
     def _newest_snapshot(self) -> EncodedEvent:

@@ -126,6 +126,20 @@ def test_snapshots_come_about_once_a_second_and_live_events_at_once():
         assert 0.9 < second.at - first.at < 2.5
 
 
+def test_what_comes_in_quick_succession_comes_together():
+    with watched() as (hub, server, client):
+        client.request("GET", "/events?types=PhaseChanged")
+        client.head()
+        for number in range(100):
+            server.call_later(number * 0.005, lambda rank=number: hub.publish(phase(rank)))
+        chunks, text = 0, b""
+        while b'"rank":99' not in text:
+            text += client.chunk()
+            chunks += 1
+        assert text.count(b"event: PhaseChanged") == 100
+        assert chunks < 30, "0.5 s are ten pauses"
+
+
 def test_silence_is_filled_with_comments():
     with watched(comment_interval_s=1.2) as (hub, server, client):
         reader = Reader(client, "/events?types=PhaseChanged")
