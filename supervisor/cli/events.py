@@ -86,7 +86,11 @@ def _broken(url: str, problem: FeedLost) -> CommandError:
 def _kept(reader: JournalReader, request: EventsRequest) -> list[EventRow]:
     found = [kept_row(record) for _, record in reader.events(Selection(since=request.since))]
     if EventType.REQUEST in request.wanted:
-        found += [task_row(task) for task in reader.newest_tasks(MAX_TASKS)]
+        tasks = reader.newest_tasks(MAX_TASKS + 1)
+        found += [task_row(task) for task in tasks[:MAX_TASKS]]
+        if len(tasks) > MAX_TASKS:
+            text = f"requests before this one are not shown, only the newest {MAX_TASKS}"
+            found.append(EventRow(at=tasks[MAX_TASKS - 1].started_at, type=EventType.MISSED, text=text))
     return sorted((row for row in found if row is not None), key=lambda row: row.at)
 
 

@@ -18,7 +18,7 @@ from diagnostics.cause import Cause
 from diagnostics.phase import Phase
 from supervisor.cli.event_feed import FeedLost, NumberedEvent, event_feed
 from supervisor.cli.event_rows import EventType, LiveRows, kept_row, row_text, task_row
-from supervisor.cli.events import until_now
+from supervisor.cli.events import MAX_TASKS, until_now
 from supervisor.cli.terminal import json_line
 from supervisor.journal.journal import Journal
 from supervisor.journal.records import EventRecord, TaskOutcome, TaskRecord
@@ -228,23 +228,18 @@ def test_what_is_no_event_of_ours_ends_the_connection_with_a_reason(body: bytes,
         list(events)
 
 
-def test_the_journal_is_enough(tmp_path: Path):
+@pytest.mark.parametrize(("requests", "types"), [(1, []), (MAX_TASKS + 1, ["missed"])])
+def test_the_journal_is_enough(tmp_path: Path, requests: int, types: list[str]):
     journal = Journal(StateDirectory(tmp_path).journal_file, run_id="run-1")
     journal.write(EventRecord(run_id="r", at=NOW, kind="state", text="group is ready"))
-    journal.write(
-        TaskRecord(
-            run_id="r",
-            task_id="req-1",
-            generation=1,
-            model="tiny",
-            started_at=NOW - 9,
-            ended_at=NOW - 1,
-            outcome=TaskOutcome.CANCELLED,
-        )
-    )
+    for number in range(requests):
+        began_at = NOW - 9 - number
+        facts: dict[str, Any] = {"run_id": "r", "generation": 1, "model": "tiny", "outcome": TaskOutcome.CANCELLED}
+        journal.write(TaskRecord(task_id=f"req-{number}", started_at=began_at, ended_at=began_at + 8, **facts))
     assert journal.close()
     with ringwarden(f"--state-dir={tmp_path}") as process:
         out, _ = process.communicate(timeout=60)
     wait_until(lambda: process.poll() == 0, "it ended well")
-    assert [line.split()[2] for line in out.splitlines()] == ["request", "state"]
+    shown = min(requests, MAX_TASKS)
+    assert [line.split()[2] for line in out.splitlines()] == [*types, *["request"] * shown, "state"]
     assert out.rstrip().endswith("group is ready")
