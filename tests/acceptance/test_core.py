@@ -16,7 +16,6 @@ COMMAND = [sys.executable, str(CLIENTS_FOLDER / "openai_python.py")]
 CORE = {
     ("killed-before-first-token", "whole"),
     ("killed-after-last-token", "stream"),
-    ("head-restarted", "stream"),
 }
 
 

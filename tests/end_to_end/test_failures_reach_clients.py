@@ -98,10 +98,10 @@ def test_a_rank_killed_under_a_plain_request(rank: int) -> None:
     ("fault", "cause"),
     [
         ({"action": "exit", "exit_code": 0}, "exited_early"),
-        ({"action": "raise", "message": "no such luck"}, "python_exception_other"),
-        ({"action": "sigabrt", "line": RING_ABORT}, "ring_abort"),
         ({"action": "raise", "message": "[METAL] Command buffer execution failed: Caused GPU Timeout Error "
           "(00000002:kIOGPUCommandBufferCallbackErrorTimeout)."}, "metal_gpu_timeout"),
+        pytest.param({"action": "raise", "message": "no luck"}, "python_exception_other", marks=pytest.mark.soak),
+        pytest.param({"action": "sigabrt", "line": RING_ABORT}, "ring_abort", marks=pytest.mark.soak),
         ({"action": "sigabrt", "line": "libc++abi: terminating due to uncaught exception of type std::runtime_error: "
           "[METAL] Command buffer execution failed: Insufficient Memory "
           "(00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"}, "metal_out_of_memory"),
@@ -116,8 +116,14 @@ def test_other_ways_to_die_mid_stream(fault: dict[str, Any], cause: str) -> None
         assert_serves_again(service)
 
 
-@pytest.mark.parametrize("at", ["load", "warm_up"])
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("rank", "at"),
+    [
+        (0, "warm_up"),
+        (1, "load"),
+        *(pytest.param(*one, marks=pytest.mark.soak) for one in ((0, "load"), (1, "warm_up"))),
+    ],
+)
 def test_a_rank_killed_while_starting_is_kept_as_an_incident_and_the_waiting_request_is_answered(
     at: str, rank: int
 ) -> None:

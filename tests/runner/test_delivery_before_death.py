@@ -10,7 +10,7 @@ from transports.messages import Progress
 REPETITIONS = 20
 
 
-@pytest.mark.parametrize("count", [1, 10, 100])
+@pytest.mark.parametrize("count", [1, 100])
 def test_every_frame_written_before_sigkill_arrives(count: int) -> None:
     faults = [
         {"at": "connect", "action": "frames", "count": count},

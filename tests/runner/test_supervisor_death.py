@@ -117,6 +117,7 @@ def test_a_runner_outside_a_group_of_its_own_ends_only_itself() -> None:
 
 
 @pytest.mark.mlx
+@pytest.mark.soak
 def test_with_mlx_on_two_ranks(model: Path) -> None:
     with running(ranks=2, engine=MLX, model=str(model)) as group:
         group.wait_for_phase(Phase.READY)

@@ -196,7 +196,9 @@ def test_an_api_key_is_sent_when_it_is_given(tmp_path: Path):
         assert ringwarden("ps", "--url", guarded, RINGWARDEN_API_KEY=A_KEY).returncode == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"model": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b'{"model": 1}', *(pytest.param(one, marks=pytest.mark.soak) for one in (b"<html>", b"[]", b"\xff"))]
+)
 def test_an_answer_that_is_none_of_ours_exits_65(body: bytes):
     with serving({"/cluster": body}) as address:
         assert_complaint(ringwarden("ps", "--url", address), 65, "cannot be understood")

@@ -230,6 +230,7 @@ def test_a_hostile_log_steers_no_terminal() -> None:
     assert "[red]bold[/red]" in diagnose(log=hostile).stdout
 
 
+@pytest.mark.soak
 def test_a_large_log_is_read_in_bounded_memory(tmp_path: Path) -> None:
     log = tmp_path / "large.log"
     line = b"2026-11-20 14:03:22 INFO step done and nothing else to say about it here\n"

@@ -165,6 +165,7 @@ class ListenedTo(LiveHub):
         return super().listen(since, names)
 
 
+@pytest.mark.soak
 def test_who_follows_and_has_seen_nothing_yet_misses_nothing_of_the_next_daemon(tmp_path: Path):
     state, gateway = StateDirectory(tmp_path), ScriptedGateway()
     state.create()

@@ -112,6 +112,7 @@ async def test_a_death_while_serving(
         assert all(is_gone(pid) for pid in pids.values())
 
 
+@pytest.mark.soak
 @crossed("case, at", HANGS, [(at, at) for at in STARTING])
 async def test_a_hang_while_starting(tmp_path: Path, case: tuple[str, list[dict[str, Any]]], at: str) -> None:
     # The rank that waits for the hung one is silent, too: whom the clock ends first is not for this test.

@@ -122,6 +122,7 @@ async def test_a_listener_that_leaves_cancels_its_task_only(tmp_path: Path) -> N
         assert group.supervisor.tasks.open_ids() == ("stays",)
 
 
+@pytest.mark.soak
 async def test_a_runner_that_reads_no_commands_can_be_left_and_stopped(tmp_path: Path) -> None:
     async with running_group(tmp_path, faults=[{"rank": 0, "at": "step", "step": 3, "action": "sigstop"}]) as group:
         await group.ready(1)

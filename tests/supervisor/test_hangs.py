@@ -90,7 +90,8 @@ async def test_a_hang_while_starting_is_found_before_the_start_times_out(
         await serves(group)
 
 
-@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("rank", [0, 1])
 async def test_a_hang_in_prefill_is_told_as_one(tmp_path: Path, rank: int) -> None:
     # The first chunk takes long enough to be told before the second hangs.
     script = {"prefill_chunk_tokens": 1, "token_interval_s": 0.6}
@@ -169,7 +170,8 @@ async def idle(folder: Path, *, idle_s: float) -> None:
 
 
 @pytest.mark.mlx
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.soak), 1])
+@pytest.mark.soak
+@pytest.mark.parametrize("rank", [0, 1])
 async def test_a_stopped_rank_of_a_real_ring_is_named(tmp_path: Path, rank: int) -> None:
     model = random_model.build(tmp_path / "model")
     engine = "runner.mlx_engine:MlxEngine"

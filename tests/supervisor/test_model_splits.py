@@ -30,6 +30,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.mlx
+@pytest.mark.soak
 def test_no_kind_of_model_is_denied_what_it_can() -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", ASK_MLX_LM], capture_output=True, text=True, timeout=240, check=True

@@ -212,7 +212,7 @@ def test_concurrent_senders_never_mix_their_frames(pair: tuple[socket.socket, so
         assert [event.index for event in own] == list(range(each))
 
 
-@pytest.mark.parametrize("frames", [1, 10, 100])
+@pytest.mark.parametrize("frames", [1, 100])
 def test_every_frame_written_before_a_sigkill_arrives(frames: int) -> None:
     repetitions = 20
     arrived = 0

@@ -108,10 +108,11 @@ def test_connections_that_close_for_long(cluster: Cluster, node: str) -> None:
     "direction",
     [
         pytest.param({"to_server": True, "to_client": False}, id="to the head"),
-        pytest.param({"to_server": False, "to_client": True}, id="to the node", marks=pytest.mark.soak),
-        pytest.param({}, id="both", marks=pytest.mark.soak),
+        pytest.param({"to_server": False, "to_client": True}, id="to the node"),
+        pytest.param({}, id="both"),
     ],
 )
+@pytest.mark.soak
 def test_what_is_sent_vanishes(cluster: Cluster, direction: dict[str, Any]) -> None:
     before = Before(cluster)
     lost = before.rank_on("b")

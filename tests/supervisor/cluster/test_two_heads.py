@@ -103,6 +103,7 @@ def test_of_two_agents_with_one_key_the_earlier_one_leaves(cluster: Cluster, tmp
     twin.kill()
 
 
+@pytest.mark.soak
 def test_an_old_head_that_comes_back_stands_down_and_the_nodes_stay_with_the_new_one(cluster: Cluster, tmp_path: Path):
     shutil.copytree(cluster.state_dir(HEAD), tmp_path / "copy")
     for _ in range(2):  # The copy will count one start, too.

@@ -59,7 +59,12 @@ BREACHES: dict[str, list[bytes]] = {
 }
 
 
-@pytest.mark.parametrize("breach", BREACHES)
+QUICK_BREACHES = ("random", "no UTF-8", "a message of the head", "a second hello")
+
+
+@pytest.mark.parametrize(
+    "breach", [one if one in QUICK_BREACHES else pytest.param(one, marks=pytest.mark.soak) for one in BREACHES]
+)
 async def test_a_breach_ends_the_session_is_told_and_harms_nobody(breach: str):
     async with running_cluster() as cluster:
         node = await cluster.joined("n1")
@@ -136,13 +141,12 @@ def flooding(cluster: Cluster, send: Callable[[zmq.Socket[bytes]], None]) -> Ite
 @pytest.mark.parametrize(
     "packet",
     [
-        os.urandom(500),
-        os.urandom(200_000),
-        encode(Beat(SESSION, 0.0, None, 0.0, 0.0)),
-        linked(1, HELLO),
-        linked(7, b""),
+        pytest.param(os.urandom(500), id="garbage", marks=pytest.mark.soak),
+        pytest.param(os.urandom(200_000), id="large garbage"),
+        pytest.param(encode(Beat(SESSION, 0.0, None, 0.0, 0.0)), id="beats of no session", marks=pytest.mark.soak),
+        pytest.param(linked(1, HELLO), id="hellos"),
+        pytest.param(linked(7, b""), id="late pieces", marks=pytest.mark.soak),
     ],
-    ids=["garbage", "large garbage", "beats of no session", "hellos", "late pieces"],
 )
 async def test_a_flood_from_a_member_is_bounded(packet: bytes):
     async with running_cluster() as cluster:
