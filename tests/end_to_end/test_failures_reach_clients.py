@@ -148,6 +148,7 @@ def test_while_it_loads_the_service_says_so_with_a_time_to_retry() -> None:
         assert int(caught.value.response.headers["retry-after"]) in range(1, 31)
 
 
+@pytest.mark.soak
 def test_a_group_that_cannot_start_says_why_and_stays_up_to_say_it() -> None:
     fault = {"rank": 1, "at": "load", "action": "exit", "exit_code": 3, "generation": None}
     with scripted_service(faults=[fault]) as service:

@@ -61,6 +61,7 @@ def test_one_rank_streams_the_same_answer_with_usage() -> None:
         assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
+@pytest.mark.soak
 def test_what_one_request_does_wrong_harms_no_other() -> None:
     with service("--ranks=2") as running:
         running.wait_ready()

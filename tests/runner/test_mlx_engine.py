@@ -257,7 +257,7 @@ def test_layers_may_be_split_by_what_each_rank_can_hold(group: Group, model: Pat
         assert answer(pair, PROMPT, greedy(20)) == alone
 
 
-@pytest.mark.parametrize("parallel", ["tensor", "pipeline"])
+@pytest.mark.parametrize("parallel", [pytest.param("tensor", marks=pytest.mark.soak), "pipeline"])
 def test_two_ranks_answer_as_one(group: Group, model: Path, parallel: str) -> None:
     prompts = [PROMPT, "one rank", "token by token two ranks the ring"]
     alone = [answer(group, prompt, greedy(40)) for prompt in prompts]

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "scripts" / "bench"
-QUICK = ("death", "diagnostics", "journal", "bus", "cluster")
-SLOW = ("token_latency", "orphans", "idle", "tokens", "concurrent", "clients", "recovery")
+QUICK = ("diagnostics", "journal", "bus", "cluster")
+SLOW = ("death", "token_latency", "orphans", "idle", "tokens", "concurrent", "clients", "recovery")
 FRAMES = "frames"
 
 

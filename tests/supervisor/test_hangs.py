@@ -104,6 +104,7 @@ async def test_a_hang_in_prefill_is_told_as_one(tmp_path: Path, rank: int) -> No
         assert_stacks_of_all(await the_incident(group), 2)
 
 
+@pytest.mark.soak
 async def test_a_hang_over_a_request_names_rank_0_and_not_those_that_wait(tmp_path: Path) -> None:
     faults = [{"action": "hang", "at": "prepare", "rank": 0}]
     async with running_group(tmp_path, faults=faults, world_size=3, stall_timeout_s=3.0) as group:
@@ -149,6 +150,7 @@ async def test_a_slow_load_that_moves_is_no_hang_nor_is_the_rank_that_waits_for_
         assert group.recorder.failed == []
 
 
+@pytest.mark.soak
 async def test_idle_is_no_hang(tmp_path: Path) -> None:
     await idle(tmp_path, idle_s=4.0)
 

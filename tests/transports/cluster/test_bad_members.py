@@ -178,6 +178,7 @@ async def test_a_stalled_head_outlives_members_that_leave_with_a_full_queue():
         made.close()
 
 
+@pytest.mark.soak
 async def test_a_message_without_end_is_cut_off():
     limits = BusLimits(heartbeat_s=0.1, node_silence_s=0.5, handshake_s=0.5, reconnect_s=0.02)
     async with running_cluster(limits) as cluster:

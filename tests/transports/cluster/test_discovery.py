@@ -117,6 +117,7 @@ async def test_a_head_whose_name_is_taken_is_still_found():
     assert set(found) == {head, claimed}
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("multicast")
 async def test_hostile_announcements_neither_confuse_nor_stop_the_search():
     head, lie = some_head(), some_head(cluster_id="hostile")
