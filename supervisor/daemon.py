@@ -34,7 +34,7 @@ from supervisor.observation import Observation
 from supervisor.observers import GroupObserver
 from supervisor.runner_limits import runner_limits
 from supervisor.runner_record import RUNNERS_FILE, RunnerRecord, StraysOutlive
-from supervisor.settings import Settings, is_loopback
+from supervisor.settings import Settings, is_loopback, listed
 from supervisor.start_display import StartDisplay, show_starts
 from supervisor.state_directory import DaemonRecord, StateDirectory, StateDirectoryError
 from supervisor.stop_on_signal import stop_on_signal
@@ -114,7 +114,7 @@ async def serve_group(  # noqa: PLR0917 - as many as there are parts
         admission_wait_s=settings.admission_wait_s,
         request_timeout_s=settings.request_timeout_s,
         nodes=nodes,
-        model_aliases=_listed(settings.model_aliases),
+        model_aliases=listed(settings.model_aliases),
     )
     security = HttpSecurity(api_key=settings.api_key, allowed_hosts=_own_names(settings))
     metrics = MetricsExporter(gateway, group.tasks.statistics, log.failures)
@@ -193,16 +193,12 @@ def group_spec(settings: Settings, model_id: str, model_path: Path, work_folder:
     )
 
 
-def _listed(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
 def _own_names(settings: Settings) -> tuple[str, ...]:
     """The names by which clients may call this host: those of the settings, and its own when others can reach it.
 
     A page that wants to rebind a name to this address has to bring a name of its own, so ours give nothing away.
     """
-    wanted = _listed(settings.allowed_hosts)
+    wanted = listed(settings.allowed_hosts)
     if is_loopback(settings.host):
         return wanted
     name = socket.gethostname()

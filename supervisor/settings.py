@@ -124,6 +124,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return "Settings(" + ", ".join(f"{name}={value!r}" for name, value in shown.items()) + ")"
 
 
+def listed(names: str) -> tuple[str, ...]:
+    """Return the names in a setting that holds several, as in `a, b,c`."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach `host`. A name other than `localhost` is not trusted to."""
     if host.lower() == "localhost":

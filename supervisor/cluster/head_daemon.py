@@ -15,7 +15,7 @@ from supervisor.cluster.head_announcement import announce_head
 from supervisor.cluster.head_identity import next_identity
 from supervisor.cluster.inventory import read_facts
 from supervisor.cluster.key_store import HEAD, KeyStore
-from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE, named_nodes
+from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE
 from supervisor.cluster.node_views import node_views
 from supervisor.cluster.own_node import OwnNode
 from supervisor.cluster.roster import Roster
@@ -39,7 +39,7 @@ from supervisor.log import configure_log
 from supervisor.model_source import PATH_PREFIXES
 from supervisor.open_files import allow_many_files
 from supervisor.runner_limits import runner_limits
-from supervisor.settings import Settings
+from supervisor.settings import Settings, listed
 from supervisor.start_display import StartDisplay
 from supervisor.state_directory import StateDirectory
 from supervisor.tracing.setup import check_tracing
@@ -163,7 +163,7 @@ def _own_node(  # noqa: PLR0917 - as many as there are parts
     settings: Settings, kept: Keeping, guard: Guard, head: Head, log: GroupLog, display: StartDisplay
 ) -> OwnNode | None:
     """The head's machine computes, too, where it is named, or where nobody is."""
-    if settings.nodes != AUTOMATIC and OWN_NODE not in named_nodes(settings.nodes):
+    if settings.nodes != AUTOMATIC and OWN_NODE not in listed(settings.nodes):
         return None
     own = OwnNode(
         folder=empty_folder(kept.state.work_folder),
@@ -196,14 +196,14 @@ def _nodes_to_hear(settings: Settings, identity: HeadIdentity) -> frozenset[str]
     if identity.epoch == 1:
         return frozenset()
     if settings.nodes != AUTOMATIC:
-        return frozenset(named_nodes(settings.nodes)) - {OWN_NODE}
+        return frozenset(listed(settings.nodes)) - {OWN_NODE}
     return frozenset(KeyStore(settings.state_dir).trusted()) - {HEAD}
 
 
 def _wish(settings: Settings) -> PlacementWish:
     assert settings.backend not in ("mpi", "nccl"), "the settings refuse these on nodes"
     return PlacementWish(
-        nodes=None if settings.nodes == AUTOMATIC else named_nodes(settings.nodes),
+        nodes=None if settings.nodes == AUTOMATIC else listed(settings.nodes),
         ranks=settings.ranks,
         parallel=settings.parallel,
         backend=settings.backend,

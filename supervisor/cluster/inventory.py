@@ -131,14 +131,15 @@ def command_output(*command: str, timeout_s: float = _COMMAND_TIMEOUT_S) -> byte
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            env=_plain_environment(),
+            env=plain_environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return b""
     return outcome.stdout if outcome.returncode == 0 and len(outcome.stdout) <= _MAX_OUTPUT_BYTES else b""
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Return the variables that commands of the system are run with."""
     # A launch agent's PATH may lack /usr/sbin, where sysctl and networksetup are; and their words must be English.
     path = os.pathsep.join(filter(None, [os.environ.get("PATH"), "/usr/bin:/bin:/usr/sbin:/sbin"]))
     return {"PATH": path, "LC_ALL": "C"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from supervisor.cluster.key_store import HEAD, KeyStore, KeyStoreError
-from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE, named_nodes
+from supervisor.cluster.node_names import AUTOMATIC, OWN_NODE
 from supervisor.doctor.finding import Finding, failed, ok, skipped, warning
 from supervisor.exit_code import ExitCode
-from supervisor.settings import Settings
+from supervisor.settings import Settings, listed
 from transports.cluster.keys import KeyPair, fingerprint
 
 OWN, TRUSTED, API_KEY = "key-own", "keys-trusted", "key-api"
@@ -45,7 +45,7 @@ def read_keys(settings: Settings) -> KeyFacts:
         trusted = tuple(store.trusted())
     except KeyStoreError as problem:
         trusted_problem = (str(problem), problem.remedy)
-    named = () if settings.nodes == AUTOMATIC else named_nodes(settings.nodes)
+    named = () if settings.nodes == AUTOMATIC else listed(settings.nodes)
     return KeyFacts(
         own=own,
         trusted=trusted,

@@ -1,10 +1,11 @@
 """Asking a command of the system, and knowing why it did not answer."""
 
-import os
 import subprocess
 import tempfile
 
 import msgspec
+
+from supervisor.cluster.inventory import plain_environment
 
 _MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -30,7 +31,7 @@ def ask_tool(*command: str, timeout_s: float = 5.0) -> ToolAnswer:
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.DEVNULL,
-                env=_environment(),
+                env=plain_environment(),
                 timeout=timeout_s,
                 check=False,
             )
@@ -44,9 +45,3 @@ def ask_tool(*command: str, timeout_s: float = 5.0) -> ToolAnswer:
             return ToolAnswer(problem=f"`{name}` exited with {ended.returncode}")
         printed.seek(0)
         return ToolAnswer(output=printed.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace").strip())
-
-
-def _environment() -> dict[str, str]:
-    # A launch agent's PATH may lack /usr/sbin, where sysctl and networksetup are; and their words must be English.
-    path = os.pathsep.join(filter(None, [os.environ.get("PATH"), "/usr/bin:/bin:/usr/sbin:/sbin"]))
-    return {"PATH": path, "LC_ALL": "C"}
